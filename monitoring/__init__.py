@@ -1,0 +1,1 @@
+"""Health probes, the dashboard snapshot, the status page and the heartbeat."""

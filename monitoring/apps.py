@@ -1,0 +1,9 @@
+"""Django's view of the app."""
+
+from django.apps import AppConfig
+
+
+class MonitoringConfig(AppConfig):
+    """See the package docstring."""
+
+    name = "monitoring"

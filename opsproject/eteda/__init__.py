@@ -1,0 +1,1 @@
+"""The injected runtime of the standing `pipeline` job, named by dotted path and imported by nothing."""

@@ -1,0 +1,1 @@
+"""Retention policies, the scanner that finds what expired, and the cleaner that deletes it."""

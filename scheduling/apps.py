@@ -1,0 +1,9 @@
+"""Django's view of the app."""
+
+from django.apps import AppConfig
+
+
+class SchedulingConfig(AppConfig):
+    """See the package docstring."""
+
+    name = "scheduling"
