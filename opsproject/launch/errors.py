@@ -1,0 +1,59 @@
+"""What stops `up` before or while it runs; each is one line for the operator.
+
+LaunchError
+├── DataDirectoryError          unwritable, or held by another `up`
+├── PortTakenError
+├── DatabaseUnreachableError
+├── BrokerUnreachableError
+├── SupervisorError             it ended although nobody asked it to
+├── NotReadyError
+└── SmokeError
+"""
+
+
+class LaunchError(Exception):
+    """The platform cannot run; the message names the thing and the remedy."""
+
+    code = "launch"
+
+
+class DataDirectoryError(LaunchError):
+    """The data directory cannot be used."""
+
+    code = "data_directory"
+
+
+class PortTakenError(LaunchError):
+    """Something else listens on the web port."""
+
+    code = "port_taken"
+
+
+class DatabaseUnreachableError(LaunchError):
+    """Nothing answers at DATABASE_URL."""
+
+    code = "database_unreachable"
+
+
+class BrokerUnreachableError(LaunchError):
+    """Nothing answers at CELERY_BROKER_URL, or no embedded broker can be started."""
+
+    code = "broker_unreachable"
+
+
+class SupervisorError(LaunchError):
+    """The supervisor ended although nobody asked it to."""
+
+    code = "supervisor"
+
+
+class NotReadyError(LaunchError):
+    """The web process does not answer within the time limit."""
+
+    code = "not_ready"
+
+
+class SmokeError(LaunchError):
+    """A standing job has no good run within the time limit."""
+
+    code = "smoke"
