@@ -72,7 +72,9 @@ class Environment(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"no such IANA time zone: {value!r}, use a name such as Asia/Seoul") from error
+            raise ValueError(
+                f"no such IANA time zone: {value!r}, use a name such as Asia/Seoul"
+            ) from error
         return value
 
     @field_validator("OPS_ALLOWED_HOSTS", mode="before")
@@ -116,7 +118,9 @@ class Environment(BaseSettings):
     @property
     def data_directory(self) -> Path:
         """Where an embedded installation keeps its state: absolute, one per scope."""
-        return (self.OPS_DATA_DIR or CHECKOUT / ".ops" / self.SCHEDULER_SCOPE).expanduser().resolve()
+        return (
+            (self.OPS_DATA_DIR or CHECKOUT / ".ops" / self.SCHEDULER_SCOPE).expanduser().resolve()
+        )
 
     @property
     def port(self) -> int:
@@ -134,7 +138,11 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the secrets found, by setting name; raise ImproperlyConfigured if unreadable."""
-        return {name: self._read(name, path) for name in SECRETS if (path := os.environ.get(f"{name}_FILE"))}
+        return {
+            name: self._read(name, path)
+            for name in SECRETS
+            if (path := os.environ.get(f"{name}_FILE"))
+        }
 
     @staticmethod
     def _read(name: str, path: str) -> str:
@@ -142,12 +150,12 @@ class SecretFiles(PydanticBaseSettingsSource):
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(
-                f"{name}_FILE={path!r} cannot be read ({error}): give the path of a readable text file"
+                f"{name}_FILE={path!r} cannot be read ({error}): name a readable text file"
             ) from error
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> Environment:
-    """Return the checked settings; raise ImproperlyConfigured naming the variable and the remedy."""
+    """Return the checked settings; raise ImproperlyConfigured naming variable and remedy."""
     refuse_unknown_names(environ)
     try:
         return Environment()

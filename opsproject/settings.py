@@ -1,14 +1,17 @@
-"""Django and Celery settings: standard names, every value that an operator may set from `env.py`."""
+"""Django and Celery settings under their standard names; what operators may set is in `env.py`."""
 
 import secrets
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+import django_stubs_ext
 import sentry_sdk
 from csp.constants import NONE, SELF
 
 from opsproject.env import Target, read_environment
+
+django_stubs_ext.monkeypatch()  # lets ModelAdmin and views be written with their model's type
 
 ENV = read_environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -154,8 +157,8 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.OPS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.OPS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.OPS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.OPS_HTTPS else None
-REST_KNOX = {"TOKEN_MODEL": "scheduling.ApiToken", "TOKEN_TTL": None}
-KNOX_TOKEN_MODEL = "scheduling.ApiToken"
+REST_KNOX = {"TOKEN_TTL": None}
+KNOX_TOKEN_MODEL = "scheduling.ApiToken"  # noqa: S105 the name of a model
 OPS_FLOWER_URL = ENV.OPS_FLOWER_URL.get_secret_value() if ENV.OPS_FLOWER_URL else ""
 
 # --- time and language --------------------------------------------------------------------------
@@ -164,9 +167,11 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
-# --- Celery (DESIGN: the database is the truth, the broker the fast path) --------------------------
+# --- Celery: the database is the truth, the broker the fast path --------------------------------
 CELERY_BROKER_URL = (
-    ENV.CELERY_BROKER_URL.get_secret_value() if ENV.CELERY_BROKER_URL else "redis://127.0.0.1:6379/0"
+    ENV.CELERY_BROKER_URL.get_secret_value()
+    if ENV.CELERY_BROKER_URL
+    else "redis://127.0.0.1:6379/0"
 )
 CELERY_BEAT_SCHEDULER = "scheduling.beat:LedgerScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = SCHEDULER_TICK_SECONDS
@@ -185,7 +190,7 @@ CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = "direct"
 if CELERY_BROKER_URL.startswith(("amqp", "pyamqp")):
     CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
     CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = "quorum"
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, int] = {"confirm_publish": True}
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 5}
 

@@ -1,9 +1,15 @@
-"""Django's view of the app."""
+"""Django's view of the app; loading it is what installs the ledger in a Celery worker."""
+
+from importlib import import_module
 
 from django.apps import AppConfig
 
 
 class SchedulingConfig(AppConfig):
-    """See the package docstring."""
+    """Jobs, the run ledger and the engine."""
 
     name = "scheduling"
+
+    def ready(self) -> None:
+        """Connect to Celery's worker signals; models are importable only now."""
+        import_module("scheduling.worker.lifecycle")

@@ -1,0 +1,94 @@
+"""Creates a job with its schedule row and its first epoch."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django_celery_beat.models import PeriodicTask
+
+from scheduling.actions.audit import Operator, record
+from scheduling.clock import database_now
+from scheduling.engine.epochs import open_epoch
+from scheduling.engine.schedules import Schedule, row_fields
+from scheduling.errors import DuplicateJob, InvalidJob
+from scheduling.models import Job, JobStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What a new job needs; a field left out takes the model's default."""
+
+    scope: str
+    job_id: str
+    task: str
+    schedule: Schedule | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    queue: str = ""
+    description: str = ""
+    enabled: bool = True
+    retry_base: timedelta | None = None
+    max_consecutive_errors: int = 3
+
+    def queue_name(self) -> str:
+        """Return the queue with its scope, by default the job's own; refuse another scope's."""
+        if not self.queue:
+            return f"{self.scope}.jobs.{self.job_id}"
+        head, dot, _ = self.queue.partition(".")
+        if dot and head in ("real", "mock") and head != self.scope:
+            raise InvalidJob(
+                "queue", f"{self.queue!r} belongs to scope {head!r}, not {self.scope!r}"
+            )
+        return self.queue if head == self.scope else f"{self.scope}.{self.queue}"
+
+
+@transaction.atomic
+def create_job(new: NewJob, operator: Operator) -> Job:
+    """Create a job; raise DuplicateJob or InvalidJob, and keep nothing then."""
+    if Job.objects.filter(scope=new.scope, job_id=new.job_id).exists():
+        raise DuplicateJob(new.scope, new.job_id)
+    job = Job(
+        scope=new.scope,
+        job_id=new.job_id,
+        task=new.task,
+        params=new.params,
+        queue=new.queue_name(),
+        description=new.description,
+        enabled=new.enabled,
+        retry_base=new.retry_base,
+        max_consecutive_errors=new.max_consecutive_errors,
+    )
+    _check(job)
+    if new.schedule is not None:
+        job.schedule = _periodic_task(job, new.schedule)
+    job.save()
+    JobStatus.objects.create(job=job)
+    if new.schedule is not None and job.enabled:
+        open_epoch(job, new.schedule, at=database_now())
+    record(operator, "create_job", job, after={"task": job.task, "queue": job.queue})
+    return job
+
+
+def _check(job: Job) -> None:
+    try:
+        job.full_clean(exclude=["schedule"])
+    except ValidationError as error:
+        name, problems = next(iter(error.message_dict.items()))
+        raise InvalidJob(name, " ".join(problems)) from error
+
+
+def _periodic_task(job: Job, schedule: Schedule) -> PeriodicTask:
+    """The row that django-celery-beat's own admin shows and edits."""
+    return PeriodicTask.objects.create(
+        name=str(job),
+        task=job.task,
+        kwargs=json.dumps(job.params),
+        queue=job.queue,
+        description=job.description,
+        enabled=job.enabled,
+        start_time=schedule.starts_at,
+        expires=schedule.ends_at,
+        **row_fields(schedule.recurrence),
+    )

@@ -1,0 +1,40 @@
+"""Makes the jobs that the setting OPS_TARGETS names; from then on the row decides (SPEC A14)."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from scheduling.actions.audit import Operator
+from scheduling.actions.create_job import NewJob, create_job
+from scheduling.clock import database_now
+from scheduling.engine.schedules import Schedule
+from scheduling.models import Job
+from scheduling.recurrence import Interval
+from scheduling.targets import TASK_OF_ANY_TARGET, TASKS_OF_STANDING_TARGETS, TargetSetting
+
+BY_SETTING = Operator(actor="OPS_TARGETS", door="settings")
+
+
+def sync_targets() -> list[Job]:
+    """Create the job of each target that has none, deleted ones included; return the new jobs."""
+    scope = settings.SCHEDULER_SCOPE
+    known = set(Job.objects.filter(scope=scope).values_list("job_id", flat=True))
+    return [
+        create_job(_job_of_target(scope, name, target), BY_SETTING)
+        for name, target in settings.OPS_TARGETS.items()
+        if name not in known
+    ]
+
+
+def _job_of_target(scope: str, name: str, target: TargetSetting) -> NewJob:
+    task = TASKS_OF_STANDING_TARGETS.get(name)
+    every = timedelta(milliseconds=target.interval_ms)
+    return NewJob(
+        scope=scope,
+        job_id=name,
+        task=task or TASK_OF_ANY_TARGET,
+        params={} if task else {"name": name},
+        schedule=Schedule(recurrence=Interval(database_now(), every)),
+        retry_base=timedelta(milliseconds=target.error_backoff_ms),
+        max_consecutive_errors=target.max_consecutive_errors,
+    )

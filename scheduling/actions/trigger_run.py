@@ -1,0 +1,37 @@
+"""Run-now: a run outside the schedule, which it does not move (SPEC A11)."""
+
+from typing import Any
+
+from django.db import transaction
+
+from scheduling.actions.audit import Operator, record
+from scheduling.clock import database_now
+from scheduling.engine.plan import new_run
+from scheduling.models import Job, Run
+from scheduling.states import Trigger
+from scheduling.transitions import open_runs
+
+
+@transaction.atomic
+def trigger_run(
+    job: Job,
+    operator: Operator,
+    *,
+    params: dict[str, Any] | None = None,
+    idempotency_key: str | None = None,
+) -> Run:
+    """Open a manual run; it works on paused jobs and waits for the job's slot.
+
+    `params` replace the job's own, key by key. The same `idempotency_key` for the same job gives
+    back the run that the first call made.
+    """
+    job = Job.objects.select_for_update().get(id=job.id)
+    key = f"{job.job_id}:{idempotency_key}" if idempotency_key else None
+    if key and (known := Run.objects.filter(scope=job.scope, idempotency_key=key).first()):
+        return known
+    run = new_run(job, trigger=Trigger.MANUAL, now=database_now())
+    run.params = {**run.params, **(params or {})}
+    run.idempotency_key = key
+    open_runs([run])
+    record(operator, "trigger_run", job, after={"run": str(run.id)})
+    return run

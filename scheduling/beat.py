@@ -1,0 +1,52 @@
+"""The scheduler for `celery beat`: a loop around the engine; any number may run at once."""
+
+import logging
+from typing import Any
+
+from celery.beat import Scheduler
+from django.conf import settings
+
+from scheduling.actions.sync_targets import sync_targets
+from scheduling.engine.tick import Engine
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerScheduler(Scheduler):
+    """Use as `CELERY_BEAT_SCHEDULER` or `celery beat -S scheduling.beat:LedgerScheduler`.
+
+    Keeps no state of its own between ticks that must survive: schedules, due times and what has
+    been planned live in the database. The schedule file of stock beat is not used.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._targets_known = False
+        super().__init__(*args, **kwargs)
+        self.max_interval = settings.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
+        self.engine = Engine(
+            self.app, scope=settings.SCHEDULER_SCOPE, tick_seconds=settings.SCHEDULER_TICK_SECONDS
+        )
+
+    def setup_schedule(self) -> None:
+        """Nothing to load: the database is read on every tick."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Do what is due and return how many seconds the service may sleep."""
+        del args, kwargs
+        if not self._targets_known:
+            self._learn_targets()
+        return self.engine.turn()
+
+    def _learn_targets(self) -> None:
+        """Once per process; a database that is not up yet is asked again at the next tick."""
+        for job in sync_targets():
+            logger.info("target_job_created", extra={"job_id": job.job_id, "scope": job.scope})
+        self._targets_known = True
+
+    def sync(self) -> None:
+        """Nothing to write back."""
+
+    @property
+    def info(self) -> str:
+        """The line that beat prints at its start."""
+        return f"    . ledger -> scope {settings.SCHEDULER_SCOPE}"

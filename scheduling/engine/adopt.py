@@ -1,0 +1,168 @@
+"""Adopts: keeps jobs in step with the PeriodicTask rows of django-celery-beat.
+
+A row without a job was made by somebody else and becomes one; a row that differs from its job was
+edited elsewhere (the stock admin, a migration) and is copied down. Either way what was due under
+the old schedule is settled first, and a new epoch opens in the same transaction.
+"""
+
+import logging
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django_celery_beat.models import PeriodicTask, PeriodicTasks
+
+from scheduling.engine.epochs import close_epoch, open_epoch
+from scheduling.engine.plan import judge_all, write
+from scheduling.engine.schedules import Schedule, json_value, same_rule, schedule_of
+from scheduling.models import Job, JobStatus, ScheduleEpoch
+
+logger = logging.getLogger(__name__)
+
+NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
+COPIED = ("task", "args", "params", "queue", "enabled", "expires_after")
+
+
+class Adoption:
+    """Looks at the rows again when django-celery-beat says that one changed."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self._seen: Any = object()
+
+    def follow(self, *, now: datetime) -> int:
+        """Bring the scope's jobs in step if anything changed; return how many rows were seen."""
+        last_change = PeriodicTasks.last_change()  # type: ignore[no-untyped-call] # it has no types
+        if last_change == self._seen:
+            return 0
+        rows = PeriodicTask.objects.select_related("interval", "crontab", "job").exclude(
+            task__in=NOT_JOBS
+        )
+        for row in rows:
+            self._follow_row(row, now)
+        _close_orphans(self.scope, now)
+        self._seen = last_change
+        return len(rows)
+
+    def _follow_row(self, row: PeriodicTask, now: datetime) -> None:
+        job: Job | None = getattr(row, "job", None)
+        try:
+            if job is None:
+                if self.scope == settings.OPS_ADOPT_SCOPE:
+                    adopt(row, scope=self.scope, now=now)
+            elif job.scope == self.scope and job.deleted_at is None:
+                copy_down(row, job, now=now)
+        except Exception as error:
+            # One row that cannot be read must not keep the others from being followed.
+            logger.exception("schedule_not_followed", extra={"periodic_task": row.name})
+            if job is not None:
+                Job.objects.filter(id=job.id).update(schedule_error=str(error))
+
+
+def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
+    """Make a job of a row that somebody else wrote; its first tick is the first still in grace."""
+    with transaction.atomic():
+        job = Job(scope=scope, job_id=_free_id(row, scope), schedule=row, adopted=True)
+        for name, value in _as_job_fields(row).items():
+            setattr(job, name, value)
+        job.save()
+        JobStatus.objects.create(job=job)
+        if job.enabled:
+            begin = now - job.misfire_grace
+            begin = max(begin, row.last_run_at) if row.last_run_at else max(begin, row.date_changed)
+            open_epoch(job, schedule_of(row, anchor=begin), at=min(begin, now))
+    logger.info("schedule_adopted", extra={"job_id": job.job_id, "scope": scope})
+    return job
+
+
+def copy_down(row: PeriodicTask, job: Job, *, now: datetime) -> bool:
+    """Make the job equal to its edited row; return whether anything differed."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(id=job.id)
+        edited = _differences(row, job)
+        epoch = ScheduleEpoch.objects.filter(job=job, to_at=None).first()
+        schedule = _schedule_if_changed(row, epoch, now)
+        if not edited and schedule is None and (epoch is None) != row.enabled:
+            return False
+        _settle(job, now)
+        for name, value in edited.items():
+            setattr(job, name, value)
+        job.save(update_fields=[*edited, "schedule_error"])
+        _switch_epoch(job, epoch, schedule, now)
+    logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
+    return True
+
+
+def _differences(row: PeriodicTask, job: Job) -> dict[str, Any]:
+    wanted = _as_job_fields(row)
+    if not row.queue:
+        wanted["queue"] = job.queue
+    return {name: wanted[name] for name in COPIED if wanted[name] != getattr(job, name)}
+
+
+def _schedule_if_changed(
+    row: PeriodicTask, epoch: ScheduleEpoch | None, now: datetime
+) -> Schedule | None:
+    """Return the row's schedule if it should hold and the open epoch says something else."""
+    if not row.enabled:
+        return None
+    fresh = schedule_of(row, anchor=now)
+    if epoch is None:
+        return fresh
+    unchanged = (
+        same_rule(epoch.recurrence(), fresh.recurrence)
+        and epoch.ends_at == fresh.ends_at
+        and (row.start_time is None or row.start_time <= epoch.from_at)
+    )
+    return None if unchanged else fresh
+
+
+def _switch_epoch(
+    job: Job, epoch: ScheduleEpoch | None, schedule: Schedule | None, now: datetime
+) -> None:
+    if epoch is not None and (schedule is not None or not job.enabled):
+        close_epoch(job, epoch, at=now)
+        epoch = None
+    if schedule is not None:
+        open_epoch(job, schedule, at=now)
+
+
+def _settle(job: Job, now: datetime) -> None:
+    """Give what fell due under the old schedule its run or verdict."""
+    if job.next_due_at is not None and job.next_due_at <= now:
+        write(judge_all([job], now=now))
+
+
+def _close_orphans(scope: str, now: datetime) -> None:
+    """A job whose row was deleted has no schedule any more."""
+    orphans = ScheduleEpoch.objects.filter(
+        to_at=None, job__scope=scope, job__schedule=None
+    ).values_list("job_id", flat=True)
+    for job_id in orphans:
+        with transaction.atomic():
+            job = Job.objects.select_for_update().get(id=job_id)
+            _settle(job, now)
+            close_epoch(job, ScheduleEpoch.objects.get(job=job, to_at=None), at=now)
+
+
+def _as_job_fields(row: PeriodicTask) -> dict[str, Any]:
+    return {
+        "task": row.task,
+        "args": json_value(row.args, "args", list),
+        "params": json_value(row.kwargs, "kwargs", dict),
+        "queue": row.queue or settings.CELERY_TASK_DEFAULT_QUEUE,
+        "enabled": row.enabled,
+        "expires_after": timedelta(seconds=row.expire_seconds) if row.expire_seconds else None,
+        "description": row.description,
+    }
+
+
+def _free_id(row: PeriodicTask, scope: str) -> str:
+    """Return the row's name as a job id, with the row's number where that is taken."""
+    wanted = (
+        re.sub(r"[^A-Za-z0-9_.:-]+", "-", row.name).strip("-")[:180] or f"periodic-task-{row.id}"
+    )
+    taken = Job.objects.filter(scope=scope, job_id=wanted).exists()
+    return f"{wanted}-{row.id}" if taken else wanted

@@ -1,0 +1,216 @@
+"""Plans: every tick that has fallen due becomes a run or a verdict, exactly once.
+
+A batch of due jobs is locked (other beats skip what is locked), each job's ticks in
+(planned_until, now] are judged, and runs, verdicts and the advanced `planned_until` are written in
+one transaction. A job whose schedule cannot be read is set aside with the reason; the others go on.
+"""
+
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, F
+
+from scheduling.engine.epochs import next_due
+from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
+from scheduling.recurrence import Recurrence
+from scheduling.states import OPEN, RunState, SkipReason, Trigger
+from scheduling.transitions import open_runs
+from scheduling.verdicts import Situation, judge
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+EXPIRY_SHARE = 0.8  # SPEC A9
+SHORTEST_EXPIRY = timedelta(seconds=1)
+
+
+@dataclass
+class Planned:
+    """What one batch decided, to be written together."""
+
+    jobs: list[Job] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    skipped: list[SkippedTicks] = field(default_factory=list)
+
+
+def plan_due_jobs(scope: str, *, now: datetime) -> int:
+    """Plan every job that is due; return how many jobs were planned."""
+    total = 0
+    while True:
+        due = list(
+            Job.objects.in_scope(scope)
+            .due(now)
+            .order_by("next_due_at")
+            .values_list("id", flat=True)[:BATCH]
+        )
+        planned = plan_jobs(due, now=now) if due else 0
+        total += planned
+        if planned < BATCH:
+            return total
+
+
+def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:
+    """Plan the given jobs up to `now`; return how many nobody else was planning."""
+    with transaction.atomic():
+        jobs = list(
+            Job.objects.select_for_update(skip_locked=True)
+            .filter(id__in=job_ids, next_due_at__lte=now)
+            .order_by("id")
+        )
+        write(judge_all(jobs, now=now))
+    return len(jobs)
+
+
+def judge_all(jobs: Sequence[Job], *, now: datetime) -> Planned:
+    """Judge the due ticks of locked jobs; changes the job objects, writes nothing."""
+    standing = _Standing.of(jobs)
+    planned = Planned()
+    for job in jobs:
+        planned.jobs.append(job)
+        try:
+            _plan_one(job, standing, planned, now)
+        except Exception as error:
+            # One poisonous row must not stop the others: it stays visible and does not fire.
+            logger.exception("job_not_plannable", extra={"job_id": job.job_id, "scope": job.scope})
+            job.schedule_error = str(error)
+            job.next_due_at = None
+    return planned
+
+
+def write(planned: Planned) -> None:
+    """Write what was judged, within the caller's transaction."""
+    open_runs(planned.runs)
+    for ticks in planned.skipped:
+        _append(ticks)
+    Job.objects.bulk_update(
+        planned.jobs, ["planned_until", "next_due_at", "schedule_error"], batch_size=BATCH
+    )
+
+
+@dataclass
+class _Standing:
+    """What is known of a batch of jobs besides their rows, read in four queries."""
+
+    epochs: dict[int, ScheduleEpoch]
+    paused: set[int]
+    tripped: dict[int, datetime]
+    open_runs: Counter[int]
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> "_Standing":
+        ids = [job.id for job in jobs]
+        return cls(
+            epochs={
+                epoch.job_id: epoch
+                for epoch in ScheduleEpoch.objects.filter(job_id__in=ids, to_at=None)
+            },
+            paused=set(
+                Pause.objects.active().filter(job_id__in=ids).values_list("job_id", flat=True)
+            ),
+            tripped={
+                status.job_id: status.tripped_at
+                for status in JobStatus.objects.filter(job_id__in=ids)
+                if status.tripped_at is not None
+            },
+            open_runs=Counter(
+                dict(
+                    Run.objects.filter(job_id__in=ids, state__in=OPEN)
+                    .order_by()
+                    .values_list("job_id")
+                    .annotate(Count("id"))
+                )
+            ),
+        )
+
+    def stopped(self, job: Job, now: datetime) -> SkipReason | None:
+        if job.id in self.paused:
+            return SkipReason.PAUSED
+        tripped_at = self.tripped.get(job.id)
+        if tripped_at is not None and now < tripped_at + job.breaker_cooldown:
+            return SkipReason.BREAKER_OPEN
+        return None
+
+    def free_slots(self, job: Job) -> int:
+        # Half open: the breaker lets one trial through (SPEC A13).
+        limit = 1 if job.id in self.tripped else job.max_parallel
+        return limit - self.open_runs[job.id]
+
+
+def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) -> None:
+    epoch = standing.epochs[job.id]
+    recurrence = epoch.recurrence()
+    after = job.planned_until or epoch.from_at
+    until = min(now, epoch.ends_at) if epoch.ends_at else now
+    verdicts = judge(
+        recurrence,
+        Situation(
+            after=after,
+            until=until,
+            now=now,
+            misfire=job.misfire,
+            grace=job.misfire_grace,
+            catch_up_window=job.catch_up_window,
+            overlap=job.overlap,
+            free_slots=standing.free_slots(job),
+            stopped=standing.stopped(job, now),
+        ),
+    )
+    planned.runs += [_planned_run(job, epoch, tick, now) for tick in verdicts.runs]
+    planned.skipped += [
+        SkippedTicks(job=job, epoch=epoch, **dataclasses.asdict(span)) for span in verdicts.spans
+    ]
+    job.planned_until = max(after, until)
+    job.next_due_at = next_due(epoch, recurrence, after=now)
+
+
+def _planned_run(job: Job, epoch: ScheduleEpoch, tick: datetime, now: datetime) -> Run:
+    run = new_run(job, trigger=Trigger.SCHEDULER, now=now)
+    run.epoch, run.scheduled_for = epoch, tick
+    run.expires_at = _expiry(job, epoch.recurrence(), tick, now)
+    return run
+
+
+def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
+    """Return an unsaved ready run: a snapshot of the job as it is now."""
+    return Run(
+        scope=job.scope,
+        job=job,
+        trigger=trigger,
+        task=job.task,
+        args=job.args,
+        params=job.params,
+        queue=job.queue,
+        priority=job.priority,
+        timeout=job.timeout,
+        max_retries=job.max_retries,
+        retry_base=job.retry_base,
+        retry_cap=job.retry_cap,
+        retry_backoff=job.retry_backoff,
+        state=RunState.READY,
+        created_at=now,
+        ready_at=now,
+    )
+
+
+def _expiry(job: Job, recurrence: Recurrence, tick: datetime, now: datetime) -> datetime | None:
+    """How long a run may wait for its start; catch-up runs of `all` by the job's own rule."""
+    if job.expires_after is not None:
+        return now + job.expires_after
+    following = recurrence.next_after(tick)
+    if following is None or (job.misfire == "all" and now - tick > job.misfire_grace):
+        return None
+    return now + max(SHORTEST_EXPIRY, EXPIRY_SHARE * (following - tick))
+
+
+def _append(ticks: SkippedTicks) -> None:
+    """Lengthen the job's last stretch if this one goes on where it ended, else insert."""
+    lengthened = SkippedTicks.objects.filter(
+        job_id=ticks.job_id, epoch_id=ticks.epoch_id, reason=ticks.reason, until=ticks.after
+    ).update(until=ticks.until, count=F("count") + ticks.count)
+    if not lengthened:
+        ticks.save()

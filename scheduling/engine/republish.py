@@ -1,0 +1,105 @@
+"""Republishes only what is missing: published rows that neither the broker nor a live worker holds.
+
+Missing per queue = published and unstarted rows - (broker depth + what live workers report as
+reserved), believed when two sweeps in a row see it (DESIGN rule 8). A message too many is refused
+by the fence; a message too few would leave a run waiting for ever.
+"""
+
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+
+from amqp.exceptions import NotFound
+from celery import Celery
+from django.db.models import Count
+from kombu import Connection
+from kombu.exceptions import ChannelError, OperationalError
+
+from scheduling.engine.publish import Publisher
+from scheduling.models import Run, WorkerProcess
+from scheduling.models.run import RunQuerySet
+from scheduling.states import RunState
+
+logger = logging.getLogger(__name__)
+
+SWEEP_EVERY = timedelta(seconds=3)
+FIRST_WAIT = timedelta(seconds=4)  # a message younger than this may still be on its way
+MOST_A_SWEEP = 500
+
+
+class MissingMessages:
+    """Remembers what the last sweep missed."""
+
+    def __init__(self, app: Celery, scope: str) -> None:
+        self.app = app
+        self.scope = scope
+        self._before: Counter[str] = Counter()
+        self._swept_at: datetime | None = None
+
+    def sweep(self, publisher: Publisher, *, now: datetime) -> int:
+        """Send again what two sweeps found missing; return how many messages."""
+        if self._swept_at is not None and now - self._swept_at < SWEEP_EVERY:
+            return 0
+        self._swept_at = now
+        missing = self._missing()
+        confirmed = missing & self._before
+        self._before = missing
+        runs = [
+            run for queue, count in confirmed.items() for run in self._oldest(queue, count, now)
+        ]
+        if runs:
+            logger.info("messages_missing", extra={"scope": self.scope, "republished": len(runs)})
+        return publisher.publish(runs[:MOST_A_SWEEP], now=now) if runs else 0
+
+    def _missing(self) -> Counter[str]:
+        expected: Counter[str] = Counter(
+            dict(self._published().order_by().values_list("queue").annotate(Count("id")))
+        )
+        if not expected:
+            return expected
+        try:
+            expected.subtract(self._depths(expected))
+        except (OperationalError, OSError):
+            return Counter()  # nothing is known of a broker that does not answer
+        expected.subtract(self._reserved())
+        return +expected
+
+    def _published(self) -> RunQuerySet:
+        return Run.objects.in_scope(self.scope).filter(
+            state=RunState.QUEUED, published_at__isnull=False
+        )
+
+    def _depths(self, queues: Counter[str]) -> dict[str, int]:
+        with self.app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+            return {queue: depth(connection, queue) for queue in queues}
+
+    def _reserved(self) -> Counter[str]:
+        held: Counter[str] = Counter()
+        live = WorkerProcess.objects.live().filter(scope=self.scope)
+        for reserved in live.values_list("reserved", flat=True):
+            held.update(reserved)
+        return held
+
+    def _oldest(self, queue: str, count: int, now: datetime) -> list[Run]:
+        """Return the oldest of a queue whose wait, doubled by each sending, is over."""
+        rows = self._published().filter(queue=queue, published_at__lt=now - FIRST_WAIT)
+        waited = (run for run in rows.order_by("published_at")[: count * 2] if _is_over(run, now))
+        return [run for run, _ in zip(waited, range(count), strict=False)]
+
+
+def depth(connection: Connection, queue: str) -> int:
+    """Return how many messages wait in a queue; 0 for one that does not exist."""
+    with connection.channel() as channel:
+        try:
+            declared = channel.queue_declare(queue=queue, passive=True)  # type: ignore[attr-defined] # virtual and AMQP channels both have it
+            return int(declared.message_count)
+        except (ChannelError, NotFound):
+            return 0
+
+
+def _is_over(run: Run, now: datetime) -> bool:
+    if run.published_at is None:
+        return False
+    wait: timedelta = FIRST_WAIT * 2 ** min(run.publish_count - 1, 10)
+    return now - run.published_at >= wait

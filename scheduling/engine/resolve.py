@@ -1,0 +1,16 @@
+"""Resolves: pending runs that wait for nothing any more become ready."""
+
+from datetime import datetime
+
+from scheduling.models import Run
+from scheduling.transitions import make_ready
+
+BATCH = 500
+
+
+def resolve_waiting(scope: str, *, now: datetime) -> int:
+    """Make the due ones of a scope's pending runs ready; return how many."""
+    due = list(
+        Run.objects.in_scope(scope).due(now).order_by("id").values_list("id", flat=True)[:BATCH]
+    )
+    return make_ready(due, now=now) if due else 0

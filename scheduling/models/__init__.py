@@ -1,0 +1,23 @@
+"""The ledger's tables, one concept a file: job, schedule, run, worker, event, audit, token."""
+
+from scheduling.models.audit import AuditEntry
+from scheduling.models.event import RunEvent
+from scheduling.models.job import Job, JobStatus, Pause
+from scheduling.models.run import Attempt, Run
+from scheduling.models.schedule import ScheduleEpoch, SkippedTicks
+from scheduling.models.token import ApiToken
+from scheduling.models.worker import WorkerProcess
+
+__all__ = [
+    "ApiToken",
+    "Attempt",
+    "AuditEntry",
+    "Job",
+    "JobStatus",
+    "Pause",
+    "Run",
+    "RunEvent",
+    "ScheduleEpoch",
+    "SkippedTicks",
+    "WorkerProcess",
+]

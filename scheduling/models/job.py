@@ -1,0 +1,199 @@
+"""A job: which Celery task, which parameters, when, with which policy; and how it stands."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django_celery_beat.models import PeriodicTask
+
+JOB_ID = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$",
+    "A job id starts with a letter or digit and goes on with letters, digits, '_', '.', ':', '-'.",
+)
+
+
+class MisfirePolicy(models.TextChoices):
+    """What happens to ticks that are found later than the grace (SPEC A4)."""
+
+    SKIP = "skip", "skip them"
+    ONCE = "once", "one catch-up run for the newest"
+    ALL = "all", "run all within the catch-up window"
+
+
+class OverlapPolicy(models.TextChoices):
+    """What happens to a tick while the job is still in progress (SPEC A12)."""
+
+    SKIP = "skip", "skip the tick"
+    QUEUE = "queue", "wait for the slot"
+
+
+class BackoffKind(models.TextChoices):
+    """How the wait grows from one retry to the next."""
+
+    EXPONENTIAL = "exponential", "exponential"
+    LINEAR = "linear", "linear"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Chainable facts about jobs."""
+
+    def in_scope(self, scope: str) -> "JobQuerySet":
+        """Jobs of one scope that nobody deleted."""
+        return self.filter(scope=scope, deleted_at=None)
+
+    def due(self, now: datetime) -> "JobQuerySet":
+        """Jobs whose next tick has come."""
+        return self.filter(enabled=True, next_due_at__lte=now)
+
+
+class Job(models.Model):
+    """A definition, in a scope. Its schedule lives in a PeriodicTask; null for jobs without one."""
+
+    scope = models.SlugField(max_length=32)
+    job_id = models.CharField(max_length=200, validators=[JOB_ID])
+    schedule = models.OneToOneField(
+        PeriodicTask, null=True, blank=True, on_delete=models.SET_NULL, related_name="job"
+    )
+    task = models.CharField(max_length=200, help_text="Registered name of the Celery task.")
+    params = models.JSONField(default=dict, blank=True, help_text="Keyword arguments of the task.")
+    args = models.JSONField(default=list, blank=True, help_text="Positional arguments of the task.")
+    queue = models.CharField(max_length=200)
+    priority = models.IntegerField(default=0, help_text="Lower runs first.")
+    description = models.TextField(blank=True)
+    enabled = models.BooleanField(default=True)
+    adopted = models.BooleanField(
+        default=False, help_text="Made by somebody else through django-celery-beat."
+    )
+
+    max_parallel = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+    overlap = models.CharField(
+        max_length=8, choices=OverlapPolicy.choices, default=OverlapPolicy.SKIP
+    )
+    misfire = models.CharField(
+        max_length=8, choices=MisfirePolicy.choices, default=MisfirePolicy.ONCE
+    )
+    misfire_grace = models.DurationField(default=timedelta(seconds=60))
+    catch_up_window = models.DurationField(default=timedelta(hours=24))
+    timeout = models.DurationField(default=timedelta(seconds=1800))
+    expires_after = models.DurationField(
+        null=True,
+        blank=True,
+        help_text="How long a run may wait for its start; empty: by its next tick.",
+    )
+
+    max_retries = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: what the task declares."
+    )
+    retry_base = models.DurationField(
+        null=True, blank=True, help_text="The first wait; empty: what the task declares."
+    )
+    retry_cap = models.DurationField(null=True, blank=True, help_text="The longest wait.")
+    retry_backoff = models.CharField(
+        max_length=12, choices=BackoffKind.choices, default=BackoffKind.EXPONENTIAL
+    )
+
+    max_consecutive_errors = models.PositiveIntegerField(
+        default=3, validators=[MinValueValidator(1)]
+    )
+    breaker_cooldown = models.DurationField(default=timedelta(seconds=300))
+
+    next_due_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Empty: will not fire."
+    )
+    planned_until = models.DateTimeField(
+        null=True, editable=False, help_text="Every tick up to here has its run or its verdict."
+    )
+    schedule_error = models.TextField(
+        blank=True, editable=False, help_text="Why the schedule cannot be planned."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[models.Manager["Job"]] = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "job_id"], name="job_unique_in_scope"),
+            models.CheckConstraint(
+                condition=Q(max_parallel__gte=1), name="job_max_parallel_at_least_one"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_consecutive_errors__gte=1),
+                name="job_max_consecutive_errors_at_least_one",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["scope", "next_due_at"],
+                name="job_due",
+                condition=Q(next_due_at__isnull=False, enabled=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope}:{self.job_id}"
+
+
+class JobStatus(models.Model):
+    """How a job stands, told by its attempts.
+
+    A table of its own, so that a finish never locks the job row that claim and plan need
+    (lock order: job, runs by id, status).
+    """
+
+    job = models.OneToOneField(
+        Job, primary_key=True, on_delete=models.CASCADE, related_name="status"
+    )
+    last_run_at = models.DateTimeField(null=True)
+    last_status = models.CharField(max_length=12, blank=True)
+    last_error = models.TextField(blank=True)
+    consecutive_errors = models.PositiveIntegerField(default=0)
+    tripped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "job statuses"
+
+    def __str__(self) -> str:
+        return f"{self.job}: {self.last_status or 'never ran'}"
+
+
+class PauseQuerySet(models.QuerySet["Pause"]):
+    """Chainable facts about pauses."""
+
+    def active(self) -> "PauseQuerySet":
+        """Pauses that nobody ended and whose time is not over."""
+        return self.filter(ended_at=None)
+
+    def over(self, now: datetime) -> "PauseQuerySet":
+        """Pauses that end by themselves now."""
+        return self.active().filter(until_at__lte=now)
+
+
+class Pause(models.Model):
+    """Who paused a job, why, and until when; the row stays when the pause is over."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="pauses")
+    paused_by = models.CharField(max_length=200)
+    reason = models.TextField(blank=True)
+    from_at = models.DateTimeField()
+    until_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until resumed.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=200, blank=True)
+
+    objects: ClassVar[models.Manager["Pause"]] = PauseQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(ended_at=None), name="pause_one_active_per_job"
+            ),
+            models.CheckConstraint(
+                condition=Q(until_at=None) | Q(until_at__gt=F("from_at")),
+                name="pause_until_after_from",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} paused by {self.paused_by}"

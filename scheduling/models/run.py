@@ -1,0 +1,176 @@
+"""A run, one row of the ledger, and its attempts."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from scheduling.models.job import Job
+from scheduling.models.schedule import ScheduleEpoch
+from scheduling.models.worker import WorkerProcess
+from scheduling.states import FINAL, HOLDING_SLOT, OPEN, Outcome, RunState, Trigger
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Chainable facts about runs."""
+
+    def in_scope(self, scope: str) -> "RunQuerySet":
+        """Runs of one scope."""
+        return self.filter(scope=scope)
+
+    def open(self) -> "RunQuerySet":
+        """Runs that have not ended."""
+        return self.filter(state__in=OPEN)
+
+    def holding_slot(self) -> "RunQuerySet":
+        """Runs that count against a limit."""
+        return self.filter(state__in=HOLDING_SLOT)
+
+    def due(self, now: datetime) -> "RunQuerySet":
+        """Pending runs that wait for nothing but this moment."""
+        return self.filter(
+            Q(not_before=None) | Q(not_before__lte=now),
+            Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
+            state=RunState.PENDING,
+        )
+
+    def in_claim_order(self) -> "RunQuerySet":
+        """Lower priority number first, then age (a UUIDv7 grows with time)."""
+        return self.order_by("priority", "id")
+
+
+def _in(states: frozenset[RunState]) -> Q:
+    return Q(state__in=sorted(states))
+
+
+class Run(models.Model):
+    """One execution of work, self-contained: a later edit of the job does not change it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    scope = models.SlugField(max_length=32)
+    job = models.ForeignKey(Job, null=True, on_delete=models.PROTECT, related_name="runs")
+    epoch = models.ForeignKey(
+        ScheduleEpoch, null=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    scheduled_for = models.DateTimeField(null=True, help_text="The tick; empty: not planned.")
+    trigger = models.CharField(max_length=12, choices=[(t, t.value) for t in Trigger])
+    idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001 unique only if given
+
+    task = models.CharField(max_length=200)
+    args = models.JSONField(default=list)
+    params = models.JSONField(default=dict)
+    queue = models.CharField(max_length=200)
+    priority = models.IntegerField(default=0)
+    timeout = models.DurationField()
+    max_retries = models.PositiveIntegerField(null=True)
+    retry_base = models.DurationField(null=True)
+    retry_cap = models.DurationField(null=True)
+    retry_backoff = models.CharField(max_length=12)
+
+    state = models.CharField(
+        max_length=10, choices=[(s, s.value) for s in RunState], default=RunState.PENDING
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    attempt = models.PositiveIntegerField(default=0, help_text="Number of the current attempt.")
+    attempt_id = models.UUIDField(null=True, help_text="The Celery task id of that attempt.")
+    retry_count = models.PositiveIntegerField(default=0, help_text="Failed attempts so far.")
+    lost_count = models.PositiveIntegerField(default=0, help_text="Attempts whose worker vanished.")
+
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+    publish_count = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    worker = models.ForeignKey(WorkerProcess, null=True, on_delete=models.SET_NULL)
+
+    result = models.JSONField(null=True)
+    error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=200, blank=True)
+
+    objects: ClassVar[models.Manager["Run"]] = RunQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "scheduled_for"], name="run_one_per_tick"),
+            models.UniqueConstraint(
+                fields=["scope", "idempotency_key"], name="run_one_per_idempotency_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in RunState]), name="run_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~_in(FINAL) | Q(finished_at__isnull=False), name="run_final_is_finished"
+            ),
+            models.CheckConstraint(
+                condition=_in(FINAL) | Q(finished_at=None), name="run_open_is_not_finished"
+            ),
+            models.CheckConstraint(
+                condition=~_in(HOLDING_SLOT) | Q(attempt_id__isnull=False, attempt__gte=1),
+                name="run_slot_needs_attempt",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=RunState.RUNNING) | Q(started_at__isnull=False),
+                name="run_running_is_started",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                name="run_pending",
+                condition=Q(state=RunState.PENDING),
+            ),
+            models.Index(
+                fields=["priority", "id"], name="run_ready", condition=Q(state=RunState.READY)
+            ),
+            models.Index(fields=["job", "state"], name="run_open_by_job", condition=_in(OPEN)),
+            models.Index(
+                fields=["queue", "published_at"],
+                name="run_queued",
+                condition=Q(state=RunState.QUEUED),
+            ),
+            models.Index(
+                fields=["worker"],
+                name="run_running",
+                condition=_in(frozenset({RunState.RUNNING, RunState.STOPPING})),
+            ),
+            models.Index(fields=["job", "-finished_at"], name="run_history"),
+            models.Index(fields=["scope", "-finished_at"], name="run_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job or self.task} {self.id}"
+
+
+class Attempt(models.Model):
+    """One try of a run on a worker; the id is the Celery task id."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.ForeignKey(WorkerProcess, null=True, on_delete=models.SET_NULL)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=12, blank=True, choices=[(o, o.value) for o in Outcome])
+    error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="attempt_number_unique_in_run"),
+            models.CheckConstraint(
+                condition=Q(finished_at=None, outcome="")
+                | (Q(finished_at__isnull=False) & ~Q(outcome="")),
+                name="attempt_finished_has_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.run_id}"

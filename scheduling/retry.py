@@ -1,0 +1,61 @@
+"""Whether a failed attempt is followed by another, and when.
+
+The job's policy decides first, then what the task declares (SPEC A15).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+DEFAULT_BASE = timedelta(seconds=60)
+DEFAULT_CAP = timedelta(hours=1)
+LOST_WORTH_ONE_MORE = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """A run's own policy; a None field leaves that point to the task."""
+
+    max_retries: int | None = None
+    base: timedelta | None = None
+    cap: timedelta | None = None
+    linear: bool = False
+
+    def wait(self, failed: int) -> timedelta:
+        """Return the wait after `failed` failed attempts (1 or more)."""
+        base = DEFAULT_BASE if self.base is None else self.base
+        cap = DEFAULT_CAP if self.cap is None else self.cap
+        # 2**40 of anything is past every cap; the bound keeps the product a valid timedelta.
+        factor = failed if self.linear else 2 ** min(failed - 1, 40)
+        return cap if factor > cap / base else base * factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryWish:
+    """What the task itself asked for by `self.retry` or autoretry, with its own wait."""
+
+    countdown: timedelta
+
+
+def retry_after(
+    policy: RetryPolicy, wish: RetryWish | None, *, failed: int, retryable: bool = True
+) -> timedelta | None:
+    """Return how long to wait for the next attempt, or None if there is none.
+
+    `failed` counts the failed attempts, this one included. A wish is already within the task's
+    own limit: Celery raises the error itself once that is used up.
+    """
+    if not retryable:
+        return None
+    if policy.max_retries is not None:
+        if failed > policy.max_retries:
+            return None
+    elif wish is None:
+        return None
+    if policy.base is None and wish is not None:
+        return wish.countdown
+    return policy.wait(failed)
+
+
+def worth_another_after_loss(policy: RetryPolicy, *, lost: int) -> bool:
+    """Say whether a run whose worker vanished for the `lost`-th time is tried again."""
+    return lost <= max(LOST_WORTH_ONE_MORE, policy.max_retries or 0)

@@ -1,0 +1,101 @@
+"""Proves this worker alive: raises a counter from a daemon thread with a connection of its own."""
+
+import logging
+import os
+import threading
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from celery.worker import state
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import F
+
+from scheduling.clock import database_now
+from scheduling.models import Job, WorkerProcess
+from scheduling.worker.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+
+
+class Heartbeat(threading.Thread):
+    """One per worker process. A worker that was given up comes back as a new row."""
+
+    def __init__(self, consumer: Any) -> None:
+        super().__init__(name="ops-heartbeat", daemon=True)
+        self._consumer = consumer
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Beat until stopped; an outage of the database is waited out."""
+        while not self._stopping.is_set():
+            try:
+                self._beat()
+            except Error as error:
+                logger.warning("database_unreachable", extra={"error": str(error)})
+                connection.close()
+            self._stopping.wait(EVERY_SECONDS)
+
+    def stop(self) -> None:
+        """Say goodbye: what still runs here is nobody's any more."""
+        self._stopping.set()
+        self.join(EVERY_SECONDS)
+        if runtime.worker_id is None:
+            return
+        try:
+            WorkerProcess.objects.filter(id=runtime.worker_id).update(stopped_at=database_now())
+        except Error as error:
+            logger.warning("database_unreachable", extra={"error": str(error)})
+
+    def _beat(self) -> None:
+        if not self._raise_counter(runtime.worker_id):
+            runtime.worker_id = self._register()
+            runtime.start_recorder()
+        if runtime.follow_queues:
+            self._serve_new_queues()
+
+    def _raise_counter(self, worker_id: UUID | None) -> bool:
+        """Return False if there is no such row, or it was given up meanwhile."""
+        if worker_id is None:
+            return False
+        row = WorkerProcess.objects.live().filter(id=worker_id)
+        return bool(
+            row.update(beat_no=F("beat_no") + 1, reserved=_reserved(), queues=self._queues())
+        )
+
+    def _register(self) -> UUID:
+        controller = self._consumer.controller
+        row = WorkerProcess.objects.create(
+            scope=settings.SCHEDULER_SCOPE,
+            hostname=self._consumer.hostname,
+            pid=os.getpid(),
+            pool=controller.pool_cls.__module__.rpartition(".")[2],
+            concurrency=controller.concurrency or 1,
+            can_stop=controller.pool_cls.__module__.endswith("prefork"),
+            queues=self._queues(),
+            started_at=database_now(),
+        )
+        logger.info("worker_registered", extra={"worker_id": str(row.id), "pid": row.pid})
+        return row.id
+
+    def _queues(self) -> list[str]:
+        return sorted(self._consumer.app.amqp.queues.consume_from)
+
+    def _serve_new_queues(self) -> None:
+        """A worker started without -Q serves every queue of its scope's jobs, new ones too."""
+        known = set(self._queues())
+        tasks = set(self._consumer.app.tasks)
+        wanted = Job.objects.in_scope(settings.SCHEDULER_SCOPE).filter(task__in=tasks)
+        for queue in set(wanted.values_list("queue", flat=True).distinct()) - known:
+            logger.info("queue_added", extra={"queue": queue})
+            self._consumer.call_soon(self._consumer.add_task_queue, queue)
+            runtime.mailbox.wake()
+
+
+def _reserved() -> dict[str, int]:
+    """Count by queue the messages that this worker holds and has not started."""
+    waiting = set(state.reserved_requests) - set(state.active_requests)
+    return dict(Counter(request.delivery_info["routing_key"] for request in waiting))

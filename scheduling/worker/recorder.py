@@ -1,0 +1,121 @@
+"""Writes starts and finishes in group commits, from a thread of its own.
+
+The worker's event loop never waits for the database; what cannot be written now is kept and tried
+again.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from scheduling.clock import database_now
+from scheduling.fence import Fence
+from scheduling.transitions import Ending, finish, start
+
+logger = logging.getLogger(__name__)
+
+MOST_IN_A_COMMIT = 200
+OUTAGE_WAIT_SECONDS = 1.0
+
+Answer = Callable[[bool], object]
+
+
+@dataclass(frozen=True)
+class _Start:
+    fence: Fence
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class _Finish:
+    ending: Ending
+    answer: Answer
+
+
+Item = _Start | _Finish
+
+
+class Recorder(threading.Thread):
+    """One per worker process. Each answer is called once, from this thread, after the commit."""
+
+    def __init__(self, worker_id: Callable[[], UUID | None]) -> None:
+        super().__init__(name="ops-recorder", daemon=True)
+        self._worker_id = worker_id
+        self._items: deque[Item] = deque()
+        self._arrived = threading.Event()
+        self._stopping = threading.Event()
+
+    def ask_start(self, fence: Fence, answer: Answer) -> None:
+        """Ask whether this attempt may start; the answer is True only if it was granted."""
+        self._put(_Start(fence, answer))
+
+    def record_end(self, ending: Ending, answer: Answer) -> None:
+        """Record how an attempt ended; False answers that the ledger had given it away."""
+        self._put(_Finish(ending, answer))
+
+    def stop(self, timeout: float) -> None:
+        """Write what is left and end the thread, within `timeout` seconds."""
+        self._stopping.set()
+        self._arrived.set()
+        self.join(timeout)
+
+    def run(self) -> None:
+        """Commit group after group until stopped and empty."""
+        while self._items or not self._stopping.is_set():
+            self._arrived.wait()
+            self._arrived.clear()
+            while self._items:
+                self._write_group()
+        connection.close()
+
+    def _put(self, item: Item) -> None:
+        self._items.append(item)
+        self._arrived.set()
+
+    def _write_group(self) -> None:
+        group = [self._items[i] for i in range(min(len(self._items), MOST_IN_A_COMMIT))]
+        try:
+            granted = self._write(group)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning(
+                "database_unreachable", extra={"error": str(error), "waiting": len(self._items)}
+            )
+            connection.close()
+            self._stopping.wait(OUTAGE_WAIT_SECONDS)
+            return
+        except Exception:
+            logger.exception("group_not_written", extra={"items": len(group)})
+            granted = self._write_singly(group)
+        for item in group:
+            self._items.popleft()
+            item.answer(_fence_of(item) in granted)
+
+    def _write(self, group: Sequence[Item]) -> set[Fence]:
+        now = database_now()
+        granted: set[Fence] = set()
+        if endings := [item.ending for item in group if isinstance(item, _Finish)]:
+            granted |= finish(endings, now=now)
+        worker_id = self._worker_id()
+        fences = [item.fence for item in group if isinstance(item, _Start)]
+        if fences and worker_id is not None:
+            granted |= start(fences, worker_id=worker_id, now=now)
+        return granted
+
+    def _write_singly(self, group: Sequence[Item]) -> set[Fence]:
+        """One poisonous row must not take the others of its group along."""
+        granted: set[Fence] = set()
+        for item in group:
+            try:
+                granted |= self._write([item])
+            except DatabaseError:
+                logger.exception("item_not_written", extra={"fence": str(_fence_of(item))})
+        return granted
+
+
+def _fence_of(item: Item) -> Fence:
+    return item.fence if isinstance(item, _Start) else item.ending.fence

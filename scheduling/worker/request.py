@@ -1,0 +1,173 @@
+"""The fence around a message: nothing starts unless the ledger still expects this attempt.
+
+A message without our header runs as plain Celery. One with it asks the recorder first; a refused
+one is acknowledged and forgotten. The acknowledgement waits until the end is committed, and a late
+result of an attempt that was given away changes nothing (DESIGN rules 4 and 5).
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery.exceptions import TaskRevokedError
+from celery.worker import state
+from celery.worker.request import Request
+
+from scheduling.fence import HEADER, RETRIES_HEADER, Fence
+from scheduling.transitions import Ending
+from scheduling.worker import endings
+from scheduling.worker.child import Returned, trace_run
+from scheduling.worker.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerRequest(Request):
+    """Celery's request, fenced when its message names an attempt.
+
+    Celery subclasses this class and shadows `execute_using_pool` and `on_success`; the fenced
+    versions are therefore set on the instance.
+    """
+
+    _app: Any
+    _request_dict: dict[str, Any]
+    _fence: Fence
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fence = Fence.parse(self._request_dict.get(HEADER))
+        self.fenced = fence is not None
+        self._settled = not self.fenced
+        if fence is not None:
+            self._fence = fence
+            # Celery's own arithmetic of retries then sees the ledger's count.
+            self._request_dict["retries"] = int(self._request_dict.get(RETRIES_HEADER) or 0)
+            self._request_dict["headers"] = {HEADER: str(fence)}
+            self.__dict__["execute_using_pool"] = self._ask_then_execute
+            self.__dict__["on_success"] = self._on_return
+
+    # -- start -----------------------------------------------------------------------------------
+
+    def _ask_then_execute(self, pool: Any, **_: Any) -> None:
+        if runtime.mailbox.has_loop:
+            runtime.recorder.ask_start(self._fence, partial(self._start_answered, pool))
+        elif self._ask_and_wait():
+            self._execute(pool)
+        else:
+            self._drop()
+            raise TaskRevokedError(self.id)
+
+    def _start_answered(self, pool: Any, granted: bool) -> None:  # noqa: FBT001 an Answer
+        """In the recorder's thread: have the event loop go on."""
+        runtime.mailbox.post(partial(self._execute, pool) if granted else self._refuse)
+
+    def _ask_and_wait(self) -> bool:
+        """Without an event loop the calling thread may wait for the answer."""
+        answers: list[bool] = []
+        answered = threading.Event()
+
+        def note(granted: bool) -> None:  # noqa: FBT001 an Answer
+            answers.append(granted)
+            answered.set()
+
+        runtime.recorder.ask_start(self._fence, note)
+        answered.wait()
+        return answers[0]
+
+    def _execute(self, pool: Any) -> None:
+        hard, soft = self.time_limits
+        pool.apply_async(
+            partial(trace_run, fast=self._app.use_fast_trace_task),
+            args=(
+                self.type,
+                self.id,
+                self._request_dict,
+                self.body,
+                self.content_type,
+                self.content_encoding,
+            ),
+            accept_callback=self.on_accepted,
+            timeout_callback=self.on_timeout,
+            callback=self._on_return,
+            error_callback=self.on_failure,
+            soft_timeout=soft,
+            timeout=hard,
+            correlation_id=self.id,
+        )
+
+    def _refuse(self) -> None:
+        """Drop the message and give the pool's slot back: two duplicates would stop `-c 2`."""
+        self._drop()
+        runtime.release_pool_slot()
+
+    def _drop(self) -> None:
+        logger.info("start_refused", extra={"fence": str(self._fence)})
+        state.task_ready(self)
+        self._settled = True
+        self.acknowledge()
+
+    # -- end -------------------------------------------------------------------------------------
+
+    def _on_return(self, failed__retval__runtime: tuple[int, Any, float], **_: Any) -> None:
+        failed, value, seconds = failed__retval__runtime
+        if failed:
+            self.on_failure(value, return_ok=True)
+            return
+        brief = value.brief if isinstance(value, Returned) else value
+        after = partial(self._after_success, brief, seconds)
+        self._record(endings.success(self._fence, value), after)
+
+    def _after_success(self, brief: str, seconds: float) -> None:
+        state.task_ready(self, successful=True)
+        self.send_event("task-succeeded", result=brief, runtime=seconds)
+
+    def on_failure(
+        self,
+        exc_info: Any,
+        send_failed_event: bool = True,  # noqa: FBT001, FBT002 the signature is Celery's
+        return_ok: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Record the failure first, then let Celery do its own part."""
+        celery_part = partial(super().on_failure, exc_info, send_failed_event, return_ok)
+        if self.fenced:
+            self._record(endings.failure(self._fence, exc_info), celery_part)
+        else:
+            celery_part()
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001 Celery's signature
+        """Record a hard timeout; a soft one comes back as the task's own exception."""
+        celery_part = partial(super().on_timeout, soft, timeout)
+        if self.fenced and not soft:
+            self._record(endings.hard_timeout(self._fence, timeout), celery_part)
+        else:
+            celery_part()
+
+    def _record(self, ending: Ending, then: Callable[[], object]) -> None:
+        runtime.recorder.record_end(ending, partial(self._end_answered, then))
+
+    def _end_answered(self, then: Callable[[], object], recorded: bool) -> None:  # noqa: FBT001
+        if not recorded:
+            logger.info("late_result_ignored", extra={"fence": str(self._fence)})
+        runtime.mailbox.post(partial(self._settle, then))
+
+    def _settle(self, then: Callable[[], object]) -> None:
+        """Only now may the message go: its end is in the ledger, or belongs to nobody."""
+        self._settled = True
+        then()
+        self.acknowledge()
+
+    # -- acknowledgement -------------------------------------------------------------------------
+
+    def acknowledge(self) -> None:
+        """Acknowledge once, and not before the ledger has the end, whatever the task declares."""
+        if self._settled:
+            super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 Celery's signature
+        """The ledger brings work back, not the broker: a fenced message is never requeued."""
+        if self.fenced:
+            self.acknowledge()
+        else:
+            super().reject(requeue)
