@@ -1,0 +1,1 @@
+"""Doors: `maintain` and `verify_backup`."""

@@ -1,0 +1,177 @@
+"""Makes one backup: archive, manifest, name, verification, row. Whole, or not at all."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from django.db import DatabaseError, transaction
+
+from maintenance.archive import ArchiveWriter
+from maintenance.compression import Compression
+from maintenance.durable import sync_directory
+from maintenance.errors import (
+    BackupError,
+    ManifestError,
+    SourceChangedError,
+    SourceUnreadableError,
+    VerificationError,
+)
+from maintenance.layout import (
+    MANIFEST_NAME,
+    discard,
+    head_of,
+    new_backup_id,
+    partial_directory,
+    publish,
+    sequence_of,
+    sweep_partials,
+)
+from maintenance.manifest import Header, ManifestWriter, Purpose, Strategy
+from maintenance.models import Backup
+from maintenance.roots import Roots
+from maintenance.verify import verify_backup
+from retention.files import FoundFile, Skipped, printable
+from retention.rooted import open_root
+from retention.scanner import UNREADABLE, VANISHED
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 3
+
+
+class Source(Protocol):
+    """Files that can be listed more than once, and what the last listing left out."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What was left out, and why."""
+
+    def __iter__(self) -> Iterator[FoundFile]: ...
+
+
+@dataclass(frozen=True)
+class ChosenFiles:
+    """A source that is a list."""
+
+    files: Sequence[FoundFile]
+    skipped: Sequence[Skipped] = ()
+
+    def __iter__(self) -> Iterator[FoundFile]:
+        return iter(self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupOrder:
+    """What a backup is for, and when it is made."""
+
+    roots: Roots
+    purpose: Purpose
+    now: datetime
+    compression: Compression = Compression.ZSTD
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """A backup that has its name, and the hash that its manifest had when it was written."""
+
+    directory: Path
+    manifest_sha256: str
+
+
+def make_backup(source: Source, order: BackupOrder) -> Backup:
+    """Return the row of a backup of every file in `source`, verified after it was published.
+
+    A file that changes while it is read makes it start over, at most three times. Raises
+    BackupError, and then nothing of it is left. The caller holds the lock of the roots.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            sweep_partials(order.roots.backup)
+            return _recorded(_written(source, order))
+        except SourceChangedError as error:
+            if attempt == ATTEMPTS:
+                raise
+            log.warning("backup_restarted", extra={"reason": str(error), "attempt": attempt})
+        except OSError as error:
+            raise BackupError(
+                f"{str(order.roots.backup)!r} did not take the backup ({error.strerror or error}): "
+                "make room there or check the disk"
+            ) from error
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _written(source: Source, order: BackupOrder) -> _Written:
+    """Write, sync and publish; the order is that of DESIGN rule 16."""
+    root = order.roots.backup
+    backup_id = new_backup_id(root, now=order.now)
+    started = time.monotonic()
+    with partial_directory(root, backup_id) as partial:
+        archive = ArchiveWriter(partial / f"{backup_id}.{order.compression}")
+        manifest = ManifestWriter(partial / MANIFEST_NAME, _header(backup_id, order))
+        with archive, manifest:
+            _copy(source, order.roots.dataset, archive, manifest)
+            facts = archive.finish()
+            sync_directory(partial)
+            sync_directory(root)
+            elapsed = timedelta(seconds=time.monotonic() - started)
+            manifest_sha256 = manifest.finish(facts, finished_at=order.now + elapsed)
+        sync_directory(partial)
+        return _Written(directory=publish(partial, backup_id), manifest_sha256=manifest_sha256)
+
+
+def _header(backup_id: str, order: BackupOrder) -> Header:
+    previous_id = head_of(order.roots.backup)
+    previous = order.roots.backup / previous_id / MANIFEST_NAME
+    return Header(
+        backup_id=backup_id,
+        created_at=order.now,
+        source_root=str(order.roots.dataset),
+        strategy=Strategy.ARCHIVE,
+        purpose=order.purpose,
+        previous_id=previous_id or None,
+        previous_sha256=_sha256_of(previous) if previous.is_file() else None,
+    )
+
+
+def _copy(source: Source, root: Path, archive: ArchiveWriter, manifest: ManifestWriter) -> None:
+    with open_root(root) as handle:
+        for found in source:
+            file = archive.add(handle, found.path)
+            if file is None:
+                manifest.skip(Skipped(found.path, VANISHED))
+            else:
+                manifest.add(file)
+    for skipped in source.skipped:
+        if skipped.reason.startswith(UNREADABLE):
+            raise SourceUnreadableError(f"{printable(skipped.path)!r} is {skipped.reason}")
+        manifest.skip(skipped)
+
+
+def _recorded(written: _Written) -> Backup:
+    with ExitStack() as unless_recorded:
+        unless_recorded.callback(discard, written.directory)
+        try:
+            manifest = verify_backup(
+                written.directory / MANIFEST_NAME, manifest_sha256=written.manifest_sha256
+            )
+            backup = Backup.of(manifest, sequence=sequence_of(written.directory.name))
+            backup.state, backup.verified_at = Backup.State.VERIFIED, manifest.totals.finished_at
+            with transaction.atomic():
+                backup.save(force_insert=True)
+        except (VerificationError, ManifestError) as error:
+            raise BackupError(f"the new backup could not be read back: {error}") from error
+        except DatabaseError as error:
+            raise BackupError(f"the new backup could not be recorded: {error}") from error
+        unless_recorded.pop_all()
+    log.info("backup_verified", extra={"backup_id": backup.backup_id, "files": backup.file_count})
+    return backup
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,42 @@
+"""The two compressed tar formats; stock tar opens both."""
+
+import gzip
+import sys
+import zlib
+from enum import StrEnum
+
+from maintenance.streams import HashingSink, HashingSource
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DAMAGED = (zstd.ZstdError, zlib.error, EOFError)
+
+
+class Compression(StrEnum):
+    """How an archive is compressed; the value is what its name ends with."""
+
+    ZSTD = "tar.zst"
+    GZIP = "tar.gz"
+
+    def writer(self, sink: HashingSink) -> gzip.GzipFile | zstd.ZstdFile:
+        """Return a stream that compresses into `sink`."""
+        if self is Compression.GZIP:
+            return gzip.GzipFile(fileobj=sink, mode="wb", mtime=0)
+        return zstd.ZstdFile(sink, "wb", options={zstd.CompressionParameter.checksum_flag: 1})
+
+    def reader(self, source: HashingSource) -> gzip.GzipFile | zstd.ZstdFile:
+        """Return a stream that decompresses `source`; it raises one of DAMAGED, or OSError."""
+        if self is Compression.GZIP:
+            return gzip.GzipFile(fileobj=source, mode="rb")
+        return zstd.ZstdFile(source, "rb")
+
+    @classmethod
+    def of(cls, archive_name: str) -> "Compression":
+        """Return the compression that a name says; raise ValueError if it is none of ours."""
+        for compression in cls:
+            if archive_name.endswith(f".{compression}"):
+                return compression
+        raise ValueError(f"{archive_name!r} ends with none of {', '.join(cls)}")

@@ -1,0 +1,73 @@
+"""What this app refuses or cannot do.
+
+MaintenanceError
+├── RootsError            the two roots are missing, equal or nested the wrong way
+├── RootBusyError         another process maintains the root
+├── BackupError           a backup could not be made
+│   ├── SourceChangedError    a file would not hold still while it was read
+│   └── SourceUnreadableError a file or directory could not be read
+├── BackupNotFoundError   no backup has that id or path
+├── ManifestError         a manifest is damaged, edited or of an unknown format
+├── VerificationError     an archive is not what its manifest says
+└── MaintenanceFailedError    a standing run ended without doing its work
+"""
+
+
+class MaintenanceError(Exception):
+    """Maintenance could not be carried out."""
+
+    code = "maintenance"
+
+
+class RootsError(MaintenanceError):
+    """The dataset root and the backup root cannot be used together."""
+
+    code = "roots_refused"
+
+
+class RootBusyError(MaintenanceError):
+    """Another process holds the lock of a root."""
+
+    code = "root_busy"
+
+
+class BackupError(MaintenanceError):
+    """A backup could not be made; nothing of it is left."""
+
+    code = "backup_failed"
+
+
+class SourceChangedError(BackupError):
+    """A file changed while it was read."""
+
+    code = "source_changed"
+
+
+class SourceUnreadableError(BackupError):
+    """A file or directory could not be read."""
+
+    code = "source_unreadable"
+
+
+class BackupNotFoundError(MaintenanceError):
+    """No backup has that id or path."""
+
+    code = "backup_not_found"
+
+
+class ManifestError(MaintenanceError):
+    """A manifest is damaged, edited or of an unknown format."""
+
+    code = "manifest_invalid"
+
+
+class VerificationError(MaintenanceError):
+    """An archive is not what its manifest says."""
+
+    code = "verification_failed"
+
+
+class MaintenanceFailedError(MaintenanceError):
+    """A standing maintenance run ended without doing its work."""
+
+    code = "maintenance_failed"

@@ -1,0 +1,50 @@
+"""One maintenance at a time per root; the lock of a dead process frees itself."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout, lock_descriptor
+
+from maintenance.errors import RootBusyError, RootsError
+from maintenance.roots import Roots
+from retention.rooted import open_root
+
+LOCK_NAME = ".maintenance.lock"
+
+
+@contextmanager
+def maintenance_lock(roots: Roots) -> Iterator[None]:
+    """Hold both roots; raise RootBusyError at once if another process has one of them.
+
+    The dataset is locked by its directory handle, so that no file of ours lies among the data.
+    Where a file system has no locks on directories (NFS), the backup root alone is held.
+    """
+    lock = FileLock(roots.backup / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _busy(str(roots.backup)) from error
+    except OSError as error:
+        raise RootsError(
+            f"backup root {str(roots.backup)!r} cannot be locked ({error.strerror}): "
+            "give a writable directory"
+        ) from error
+    try:
+        with open_root(roots.dataset) as handle:
+            if not _locked(handle):
+                raise _busy(str(roots.dataset))
+            yield
+    finally:
+        lock.release()
+
+
+def _locked(handle: int) -> bool:
+    try:
+        return lock_descriptor(handle, blocking=False)
+    except OSError:
+        return os.fstat(handle).st_nlink > 0
+
+
+def _busy(root: str) -> RootBusyError:
+    return RootBusyError(f"{root!r} is being maintained by another process: wait for it or stop it")

@@ -1,0 +1,52 @@
+"""`manage.py verify_backup`: read a backup back against its manifest."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from maintenance.errors import MaintenanceError
+from maintenance.manifest import Manifest
+from maintenance.records import recheck_backup
+
+
+class Command(BaseCommand):
+    """Exits 1 when the backup does not hold what its manifest lists."""
+
+    help = "Verify a backup, given by its id or by the path of its directory."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the backup and the switch."""
+        parser.add_argument("backup", metavar="ID|PATH")
+        parser.add_argument("--json", action="store_true", help="write JSON")
+
+    def handle(self, **options: Any) -> None:
+        """Verify and show the verdict."""
+        try:
+            manifest = recheck_backup(options["backup"], now=datetime.now(UTC))
+        except MaintenanceError as error:
+            if options["json"]:
+                self.stdout.write(
+                    json.dumps({"verified": False, "code": error.code, "error": str(error)})
+                )
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(_verdict(manifest)) if options["json"] else _line(manifest))
+
+
+def _verdict(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "verified": True,
+        "backup_id": manifest.header.backup_id,
+        "purpose": manifest.header.purpose,
+        "created_at": manifest.header.created_at.isoformat(),
+        "files": manifest.totals.file_count,
+        "bytes": manifest.totals.total_bytes,
+        "archive_sha256": manifest.totals.archive.sha256,
+    }
+
+
+def _line(manifest: Manifest) -> str:
+    header, totals = manifest.header, manifest.totals
+    return f"{header.backup_id} is whole: {totals.file_count} files, {totals.total_bytes} bytes"

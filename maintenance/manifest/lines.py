@@ -1,0 +1,132 @@
+"""Turns one line of a manifest into a value, and says what is wrong with it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from maintenance.errors import ManifestError
+from maintenance.manifest.values import FORMAT, ArchiveFacts, Header, Purpose, Strategy, Totals
+from retention.files import BackedUpFile, FoundFile
+
+T = TypeVar("T")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: where it stands, its bytes, and its fields."""
+
+    path: Path
+    number: int
+    raw: bytes
+    fields: Mapping[str, Any]
+
+    @property
+    def kind(self) -> object:
+        """Which kind of line it says it is."""
+        return self.fields.get("kind")
+
+    def parsed(self, parse: Callable[[Mapping[str, Any]], T]) -> T:
+        """Return what `parse` makes of the fields; raise ManifestError naming the line."""
+        try:
+            return parse(self.fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(
+                f"{str(self.path)!r} line {self.number} is damaged: {error!r}"
+            ) from error
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of the file at `path`; raise ManifestError if it is unreadable or no JSON."""
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                fields = json.loads(raw)
+                if not isinstance(fields, dict):
+                    raise ManifestError(f"{str(path)!r} line {number} is no JSON object")
+                yield Line(path, number, raw, fields)
+    except OSError as error:
+        raise ManifestError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{str(path)!r} line {number} is no JSON: {error}") from error
+
+
+def as_header(fields: Mapping[str, Any]) -> Header:
+    """Return what the first line states; raise KeyError, TypeError or ValueError."""
+    if fields["kind"] != "backup" or fields["format"] != FORMAT:
+        raise ValueError(f"not a manifest of format {FORMAT}")
+    return Header(
+        backup_id=_text(fields["backup_id"]),
+        created_at=_instant(fields["created_at"]),
+        source_root=_text(fields["source_root"]),
+        strategy=Strategy(fields["strategy"]),
+        purpose=Purpose(fields["purpose"]),
+        tool=_text(fields["tool"]),
+        previous_id=fields["previous_id"],
+        previous_sha256=fields["previous_sha256"],
+    )
+
+
+def as_file(fields: Mapping[str, Any]) -> BackedUpFile:
+    """Return what a file line states; raise KeyError, TypeError or ValueError."""
+    found = FoundFile(
+        _text(fields["path"]),
+        _count(fields["size"]),
+        _whole(fields["mtime_ns"]),
+        _count(fields["inode"]),
+    )
+    return BackedUpFile(found, _sha256(fields["sha256"]))
+
+
+def as_totals(fields: Mapping[str, Any]) -> Totals:
+    """Return what the end line states; raise KeyError, TypeError or ValueError."""
+    archive = fields["archive"]
+    name = _text(archive["name"])
+    if "/" in name or name in {"", ".", ".."}:
+        raise ValueError(f"{name!r} is no file name")
+    return Totals(
+        lines_sha256=_sha256(fields["lines_sha256"]),
+        finished_at=_instant(fields["finished_at"]),
+        file_count=_count(fields["files"]),
+        total_bytes=_count(fields["bytes"]),
+        skipped_count=_count(fields["skipped"]),
+        archive=ArchiveFacts(
+            name=name, size_bytes=_count(archive["size"]), sha256=_sha256(archive["sha256"])
+        ),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _instant(value: object) -> datetime:
+    instant = datetime.fromisoformat(_text(value))
+    if instant.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return instant
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _count(value: object) -> int:
+    if _whole(value) < 0:
+        raise ValueError(f"{value!r} is below 0")
+    return _whole(value)
+
+
+def _sha256(value: object) -> str:
+    if not SHA256.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} is no SHA-256")
+    return _text(value)

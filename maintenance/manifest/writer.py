@@ -1,0 +1,72 @@
+"""Writes a manifest, line by line, while its archive is made; the format is told in the package."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from maintenance.manifest.values import FORMAT, ArchiveFacts, Header
+from maintenance.streams import HashingSink
+from retention.files import BackedUpFile, Skipped
+
+
+class ManifestWriter:
+    """Writes a new manifest file, which is none before `finish`; raises OSError (disk full)."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._sink = HashingSink(path)
+        self._file_count = self._total_bytes = self._skipped_count = 0
+        self._line(
+            kind="backup",
+            format=FORMAT,
+            backup_id=header.backup_id,
+            created_at=header.created_at.isoformat(),
+            source_root=header.source_root,
+            strategy=header.strategy,
+            purpose=header.purpose,
+            tool=header.tool,
+            previous_id=header.previous_id,
+            previous_sha256=header.previous_sha256,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._sink.abandon()
+
+    def add(self, file: BackedUpFile) -> None:
+        """List a file that is in the archive."""
+        found = file.found
+        self._file_count += 1
+        self._total_bytes += found.size_bytes
+        self._line(
+            kind="file",
+            path=found.path,
+            size=found.size_bytes,
+            mtime_ns=found.mtime_ns,
+            inode=found.inode,
+            sha256=file.sha256,
+        )
+
+    def skip(self, skipped: Skipped) -> None:
+        """List something that was left out."""
+        self._skipped_count += 1
+        self._line(kind="skipped", path=skipped.path, reason=skipped.reason)
+
+    def finish(self, archive: ArchiveFacts, *, finished_at: datetime) -> str:
+        """Write the end line, bring all of it to the disk and return the hash of the file."""
+        self._line(
+            kind="end",
+            finished_at=finished_at.isoformat(),
+            files=self._file_count,
+            bytes=self._total_bytes,
+            skipped=self._skipped_count,
+            archive={"name": archive.name, "size": archive.size_bytes, "sha256": archive.sha256},
+            lines_sha256=self._sink.sha256,
+        )
+        self._sink.seal()
+        return self._sink.sha256
+
+    def _line(self, **fields: Any) -> None:
+        self._sink.write(json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n")

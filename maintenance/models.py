@@ -1,0 +1,131 @@
+"""The database's view of backups: headers and totals. The files are in the manifest alone."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from django.db import models
+from django.db.models import Q
+
+from maintenance.manifest import Manifest, Purpose, Strategy
+from retention.files import from_printable, printable
+
+
+def _choices(values: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(value.value, value.value) for value in values]
+
+
+class BackupQuerySet(models.QuerySet["Backup"]):
+    """Adjectives for backups."""
+
+    def below(self, backup_root: Path) -> "BackupQuerySet":
+        """Those that lie in this backup root."""
+        return self.filter(backup_root=printable(str(backup_root)))
+
+    def snapshots_of(self, source_root: Path) -> "BackupQuerySet":
+        """Whole copies of this dataset, never the archives that hold deleted files."""
+        return self.filter(source_root=printable(str(source_root)), purpose=Purpose.SNAPSHOT)
+
+    def verified(self) -> "BackupQuerySet":
+        """Those whose last verification succeeded."""
+        return self.filter(state=Backup.State.VERIFIED)
+
+    def newest_first(self) -> "BackupQuerySet":
+        """Order by place in the chain, which no clock can disturb."""
+        return self.order_by("-sequence", "-pk")
+
+
+class Backup(models.Model):
+    """One backup: where it lies, what it holds in sum, and whether it could be read back."""
+
+    class State(models.TextChoices):
+        """What is known about the files of a backup."""
+
+        VERIFIED = "verified"
+        FAILED = "failed"
+        REMOVED = "removed"
+
+    backup_id = models.CharField(max_length=64, unique=True)
+    sequence = models.PositiveBigIntegerField()
+    state = models.CharField(max_length=10, choices=State)
+    strategy = models.CharField(max_length=10, choices=_choices(Strategy))
+    purpose = models.CharField(max_length=10, choices=_choices(Purpose))
+    backup_root = models.TextField()
+    source_root = models.TextField()
+    manifest_path = models.TextField()
+    manifest_sha256 = models.CharField(max_length=64)
+    previous_sha256 = models.CharField(max_length=64, blank=True)
+    archive_name = models.CharField(max_length=255)
+    archive_bytes = models.PositiveBigIntegerField()
+    archive_sha256 = models.CharField(max_length=64)
+    file_count = models.PositiveBigIntegerField()
+    total_bytes = models.PositiveBigIntegerField()
+    skipped_count = models.PositiveBigIntegerField()
+    tool = models.CharField(max_length=100)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_index=True)
+    verified_at = models.DateTimeField(null=True)
+
+    objects = BackupQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="verified") | Q(verified_at__isnull=False),
+                name="maintenance_verified_has_time",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["purpose", "-sequence"],
+                condition=~Q(state="removed"),
+                name="maintenance_backup_present",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.backup_id
+
+    @property
+    def manifest_file(self) -> Path:
+        """Where the manifest lies."""
+        return Path(from_printable(self.manifest_path))
+
+    @property
+    def directory(self) -> Path:
+        """The directory that is this backup."""
+        return self.manifest_file.parent
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether it is verified and its files are in place, by size; verify says more."""
+        archive = self.directory / self.archive_name
+        return (
+            self.state == self.State.VERIFIED
+            and self.manifest_file.is_file()
+            and archive.is_file()
+            and archive.stat().st_size == self.archive_bytes
+        )
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, sequence: int) -> "Backup":
+        """Return the unsaved row that `manifest` describes."""
+        header, totals = manifest.header, manifest.totals
+        return cls(
+            backup_id=header.backup_id,
+            sequence=sequence,
+            strategy=header.strategy,
+            purpose=header.purpose,
+            backup_root=printable(str(manifest.path.parent.parent)),
+            source_root=printable(header.source_root),
+            manifest_path=printable(str(manifest.path)),
+            manifest_sha256=manifest.sha256,
+            previous_sha256=header.previous_sha256 or "",
+            archive_name=totals.archive.name,
+            archive_bytes=totals.archive.size_bytes,
+            archive_sha256=totals.archive.sha256,
+            file_count=totals.file_count,
+            total_bytes=totals.total_bytes,
+            skipped_count=totals.skipped_count,
+            tool=header.tool,
+            created_at=header.created_at,
+        )

@@ -1,0 +1,97 @@
+"""The first maintenance path: back up what expired, and only then delete it (SPEC E3)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from maintenance.backup import BackupOrder, ChosenFiles, make_backup
+from maintenance.compression import Compression
+from maintenance.errors import BackupError, MaintenanceError
+from maintenance.locks import maintenance_lock
+from maintenance.manifest import Manifest, Purpose
+from maintenance.models import Backup
+from maintenance.outcome import MaintenanceResult, Outcome
+from maintenance.roots import Roots, checked_roots
+from retention.cleaner import CleanupReport, RetentionCleaner
+from retention.errors import RetentionError
+from retention.expiry import find_expired
+from retention.files import BackedUpFile, FoundFile, Kept
+from retention.journal import Warrant, settle_deletions
+from retention.policies import DataRetentionPolicy
+from retention.scanner import DatasetScanner
+
+NO_LONGER_EXPIRED = "no longer expired"
+NOT_IN_BACKUP = "not in the backup"
+
+
+def run_maintenance_automation(
+    dataset_root: str | os.PathLike[str],
+    backup_root: str | os.PathLike[str],
+    policy: DataRetentionPolicy,
+    *,
+    now: datetime | None = None,
+    compression: Compression = Compression.ZSTD,
+) -> MaintenanceResult:
+    """Scan, back up exactly what expired at `now`, verify, delete what the backup holds unchanged.
+
+    A failed backup, an unusable root and a busy lock are results with `error`, and nothing was
+    deleted. Files that no word of the policy names are never touched.
+    """
+    outcome = Outcome(dataset_root=os.fspath(dataset_root), backup_root=os.fspath(backup_root))
+    try:
+        roots = checked_roots(dataset_root, backup_root)
+        with maintenance_lock(roots):
+            _Maintenance(roots, policy, now or datetime.now(UTC), compression).carry_out(outcome)
+    except (MaintenanceError, RetentionError) as error:
+        outcome.error = str(error)
+    return outcome.as_result()
+
+
+@dataclass(frozen=True)
+class _Maintenance:
+    """One run under its lock."""
+
+    roots: Roots
+    policy: DataRetentionPolicy
+    now: datetime
+    compression: Compression
+
+    def carry_out(self, outcome: Outcome) -> None:
+        settle_deletions(self.roots.dataset, at=self.now)
+        scanner = DatasetScanner(self.roots.dataset, exclude=self.roots.backup)
+        outcome.findings = find_expired(scanner, self.policy, now=self.now)
+        if outcome.findings.expired:
+            outcome.backup = self._back_up(outcome.findings.expired)
+            outcome.cleanup = self._clean(outcome.backup, outcome.findings.expired)
+
+    def _back_up(self, expired: list[FoundFile]) -> Backup:
+        order = BackupOrder(
+            roots=self.roots, purpose=Purpose.EXPIRED, now=self.now, compression=self.compression
+        )
+        return make_backup(ChosenFiles(expired), order)
+
+    def _clean(self, backup: Backup, expired: list[FoundFile]) -> CleanupReport:
+        """Delete what the manifest on disk lists, if it is the one that was verified."""
+        manifest = Manifest.read(backup.manifest_file)
+        if manifest.sha256 != backup.manifest_sha256:
+            raise BackupError(f"the manifest of {backup.backup_id} changed after it was verified")
+        warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
+        not_listed = {found.path for found in expired}
+        kept: list[Kept] = []
+        report = RetentionCleaner(self.roots.dataset, warrant).delete(
+            self._still_expired(manifest, not_listed, kept)
+        )
+        report.kept += kept + [Kept(path, NOT_IN_BACKUP) for path in sorted(not_listed)]
+        return report
+
+    def _still_expired(
+        self, manifest: Manifest, not_listed: set[str], kept: list[Kept]
+    ) -> Iterator[BackedUpFile]:
+        """Yield what may go: a file written between scan and backup is young again, and stays."""
+        for file in manifest.files():
+            not_listed.discard(file.path)
+            if self.policy.is_expired(file.path, file.found.mtime_ns, now=self.now):
+                yield file
+            else:
+                kept.append(Kept(file.path, NO_LONGER_EXPIRED))

@@ -1,0 +1,130 @@
+"""Deletes files that a verified backup holds, and only while they are what was backed up."""
+
+import errno
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from django.db import DatabaseError
+
+from retention.errors import PathEscapeError
+from retention.files import BackedUpFile, FoundFile, Kept
+from retention.journal import Warrant, conclude_deletions, plan_deletions
+from retention.rooted import open_file, open_parent, open_root
+
+log = logging.getLogger(__name__)
+BATCH = 500
+VANISHED = "vanished"
+REPLACED = "replaced by something that is not the file backed up"
+CHANGED = "changed since the backup"
+NOT_RECORDED = "the deletion could not be recorded"
+
+
+@dataclass
+class CleanupReport:
+    """What a cleanup did: how many files and bytes went, and what was kept and why."""
+
+    deleted_files: int = 0
+    deleted_bytes: int = 0
+    kept: list[Kept] = field(default_factory=list)
+
+
+class RetentionCleaner:
+    """Deletes below one root on the strength of one verified backup."""
+
+    def __init__(self, root: Path, warrant: Warrant) -> None:
+        self._root = root
+        self._warrant = warrant
+
+    def delete(self, files: Iterable[BackedUpFile]) -> CleanupReport:
+        """Delete each of `files`, entries of a verified manifest, that is unchanged since.
+
+        One that cannot go does not stop the rest. Raises RootUnusableError.
+        """
+        report = CleanupReport()
+        with open_root(self._root) as handle:
+            for batch in _batches(files):
+                self._delete_batch(handle, batch, report)
+        return report
+
+    def _delete_batch(
+        self, root_handle: int, batch: Sequence[BackedUpFile], report: CleanupReport
+    ) -> None:
+        try:
+            rows = plan_deletions(batch, root=self._root, warrant=self._warrant)
+        except DatabaseError as error:
+            log.warning("deletion_not_recorded", extra={"error": str(error), "files": len(batch)})
+            report.kept += [Kept(file.path, NOT_RECORDED) for file in batch]
+            return
+        kept = list(self._attempt(root_handle, batch, report))
+        report.kept += kept
+        try:
+            conclude_deletions(rows, kept_paths=[item.path for item in kept], at=self._warrant.at)
+        except DatabaseError as error:  # the rows stay open; settle_deletions closes them
+            log.warning("deletion_not_concluded", extra={"error": str(error), "files": len(batch)})
+
+    @staticmethod
+    def _attempt(
+        root_handle: int, batch: Sequence[BackedUpFile], report: CleanupReport
+    ) -> Iterator[Kept]:
+        for file in batch:
+            reason = delete_unchanged(root_handle, file)
+            if reason:
+                yield Kept(file.path, reason)
+            else:
+                report.deleted_files += 1
+                report.deleted_bytes += file.found.size_bytes
+
+
+def delete_unchanged(root_handle: int, file: BackedUpFile) -> str:
+    """Unlink `file` if it is still what was backed up; return '' or the reason it was kept."""
+    try:
+        with open_parent(root_handle, file.path) as (parent, name):
+            reason = _difference(parent, name, file)
+            if not reason:
+                os.unlink(name, dir_fd=parent)
+            return reason
+    except PathEscapeError as error:
+        return str(error)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}:
+            return REPLACED
+        return VANISHED if error.errno == errno.ENOENT else f"not deletable: {error.strerror}"
+
+
+def _difference(parent: int, name: str, file: BackedUpFile) -> str:
+    """Return how the live file differs from the one backed up, or ''."""
+    with open_file(parent, name) as handle:
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode):
+            return REPLACED
+        if FoundFile.from_status(file.path, before) != file.found:
+            return CHANGED
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        # Asked by name, so that a file renamed over it while it was hashed is noticed as well.
+        after = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    same = digest == file.sha256 and _state(before) == _state(after)
+    return "" if same else CHANGED
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    """Return what no change leaves equal: ctime cannot be set back by its writer."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _batches(files: Iterable[BackedUpFile]) -> Iterator[list[BackedUpFile]]:
+    remaining = iter(files)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch

@@ -1,0 +1,115 @@
+"""What expires and when: the policy values of SPEC E6, free of Django."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import PurePath
+
+from retention.errors import PolicyError
+
+WORD = re.compile(r"[^\W_]+")  # a run of letters and digits
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NS_PER_DAY = 86_400 * 10**9
+MOST_DAYS = 36_500  # a hundred years; longer is `None`, for ever
+
+
+class Category(StrEnum):
+    """The kinds of files that a dataset holds, in the order in which they claim a path."""
+
+    DECISION = "decision"
+    PATTERN = "pattern"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRetentionPolicy:
+    """How many days each category is kept (None = for ever) and by which words it is known.
+
+    A file no word matches is never touched. Raises PolicyError.
+    """
+
+    raw_snapshot_days: int | None = 7
+    pattern_record_days: int | None = 30
+    decision_snapshot_days: int | None = None
+    raw_words: tuple[str, ...] = ("raw",)
+    pattern_words: tuple[str, ...] = ("pattern", "patterns")
+    decision_words: tuple[str, ...] = ("decision", "decisions")
+
+    def __post_init__(self) -> None:
+        for category in Category:
+            _check_days(category, self.days_of(category))
+            _check_words(category, self.words_of(category))
+        _refuse_shared_words([word for category in Category for word in self.words_of(category)])
+
+    def category_of(self, relative_path: str | PurePath) -> Category | None:
+        """Return the first category with a whole word in the path, relative to the dataset root.
+
+        Upper and lower case are equal. Raises PolicyError for an absolute path, whose upper
+        directories would take part.
+        """
+        path = str(relative_path)
+        if path.startswith("/"):
+            raise PolicyError(f"{path!r} is absolute: give it relative to the dataset root")
+        words = set(WORD.findall(path.casefold()))
+        for category in Category:
+            if not words.isdisjoint(self.words_of(category)):
+                return category
+        return None
+
+    def is_expired(self, relative_path: str | PurePath, mtime_ns: int, *, now: datetime) -> bool:
+        """Return whether a file last modified at `mtime_ns` (since 1970, UTC) is too old at `now`.
+
+        A file from the future is not.
+        """
+        category = self.category_of(relative_path)
+        days = None if category is None else self.days_of(category)
+        return days is not None and ns_since_epoch(now) - mtime_ns > days * NS_PER_DAY
+
+    def days_of(self, category: Category) -> int | None:
+        """Return for how many days `category` is kept; None is for ever."""
+        return {
+            Category.DECISION: self.decision_snapshot_days,
+            Category.PATTERN: self.pattern_record_days,
+            Category.RAW: self.raw_snapshot_days,
+        }[category]
+
+    def words_of(self, category: Category) -> tuple[str, ...]:
+        """Return the words that put a path into `category`."""
+        return {
+            Category.DECISION: self.decision_words,
+            Category.PATTERN: self.pattern_words,
+            Category.RAW: self.raw_words,
+        }[category]
+
+
+def ns_since_epoch(moment: datetime) -> int:
+    """Return the nanoseconds from 1970 to an aware instant, as mtimes count them."""
+    if moment.tzinfo is None:
+        raise PolicyError(f"{moment} has no time zone: give an aware instant")
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _check_days(category: Category, days: object) -> None:
+    if days is None:
+        return
+    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= MOST_DAYS:
+        raise PolicyError(
+            f"days of {category} is {days!r}: give 0 to {MOST_DAYS} whole days, or None for ever"
+        )
+
+
+def _check_words(category: Category, words: object) -> None:
+    if not isinstance(words, tuple):
+        raise PolicyError(f"words of {category} is {words!r}: give a tuple such as ('raw',)")
+    for word in words:
+        if not isinstance(word, str) or not WORD.fullmatch(word) or word != word.casefold():
+            raise PolicyError(
+                f"word {word!r} of {category} is refused: give letters and digits in lower case"
+            )
+
+
+def _refuse_shared_words(words: list[str]) -> None:
+    for word in words:
+        if words.count(word) > 1:
+            raise PolicyError(f"word {word!r} is given twice: one word names one category")
