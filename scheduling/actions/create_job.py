@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.actions.audit import Operator, record
+from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
 from scheduling.engine.epochs import open_epoch
 from scheduling.engine.schedules import Schedule, row_fields
@@ -60,7 +60,7 @@ def create_job(new: NewJob, operator: Operator) -> Job:
         retry_base=new.retry_base,
         max_consecutive_errors=new.max_consecutive_errors,
     )
-    _check(job)
+    check_fields(job)
     if new.schedule is not None:
         job.schedule = _periodic_task(job, new.schedule)
     job.save()
@@ -69,14 +69,6 @@ def create_job(new: NewJob, operator: Operator) -> Job:
         open_epoch(job, new.schedule, at=database_now())
     record(operator, "create_job", job, after={"task": job.task, "queue": job.queue})
     return job
-
-
-def _check(job: Job) -> None:
-    try:
-        job.full_clean(exclude=["schedule"])
-    except ValidationError as error:
-        name, problems = next(iter(error.message_dict.items()))
-        raise InvalidJob(name, " ".join(problems)) from error
 
 
 def _periodic_task(job: Job, schedule: Schedule) -> PeriodicTask:

@@ -8,7 +8,7 @@ from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, Worker
 from celery.exceptions import Ignore, Retry
 
 from scheduling.fence import Fence
-from scheduling.logs import configured_redactor
+from scheduling.logs import TYPED, configured_redactor
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome
 from scheduling.transitions import Ending
@@ -20,7 +20,7 @@ LONGEST_ERROR = 8_000
 def success(fence: Fence, returned: Returned | Any) -> Ending:
     """Return the ending of an attempt that returned."""
     text = returned.json_text if isinstance(returned, Returned) else json.dumps(None)
-    result = configured_redactor().value(json.loads(text))
+    result = configured_redactor().value(json.loads(text), typed=TYPED)
     return Ending(fence=fence, outcome=Outcome.DONE, result=result)
 
 
