@@ -118,7 +118,7 @@ def home_is_writable() -> bool:
     except RuntimeError:  # a user without a home
         return False
     there = next(place for place in (cache, *cache.parents) if os.access(place, os.F_OK))
-    return os.access(there, os.W_OK)
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 def run_pytest(arguments: list[str]) -> NoReturn:

@@ -88,6 +88,7 @@ def _configuration(directory: DataDirectory, port: int, password: str) -> str:
         save ""
         maxmemory-policy noeviction
         logfile ""
+        loglevel warning
         """
     )
 

@@ -52,7 +52,7 @@ def flower(port: int) -> Program:
 
 
 def _celery(*arguments: object) -> tuple[str, ...]:
-    return _python("celery", "-A", "opsproject", *arguments)
+    return _python("celery", "--quiet", "-A", "opsproject", *arguments)  # lines, not banners
 
 
 def _python(module: str, *arguments: object) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from scheduling.states import RunState
 
 LIMIT_SECONDS = 90.0
 POLL_SECONDS = 0.5
-HEADINGS = ("job", "scheduled for", "state", "reason", "attempt", "started", "finished")
+HEADINGS = ("job", "scheduled for (UTC)", "state", "reason", "attempt", "started", "finished")
 
 
 def wait_for_good_runs(
