@@ -1,0 +1,208 @@
+"""The standing job: a verified copy of the whole dataset, bounded, then the retention run."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+
+from maintenance.errors import MaintenanceFailedError, RootsError
+from maintenance.models import Backup
+from maintenance.pruning import prune_snapshots
+from maintenance.roots import Roots
+from maintenance.standing import back_up_and_maintain
+from retention.errors import PolicyError
+from retention.keeping import KeepingPolicy
+from retention.models import Deletion, RetentionPolicy
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def roots(tmp_path: Path, settings: Any) -> Roots:
+    settings.DATASET_ROOT, settings.BACKUP_ROOT = tmp_path / "data", tmp_path / "backups"
+    return Roots(dataset=settings.DATASET_ROOT, backup=settings.BACKUP_ROOT)
+
+
+def _put(root: Path, path: str, *, days_old: float = 1) -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(path)
+    modified = (NOW - timedelta(days=days_old)).timestamp()
+    os.utime(file, (modified, modified))
+    return file
+
+
+def test_a_dataset_is_copied_once_until_it_changes(roots: Roots) -> None:
+    changing = _put(roots.dataset, "raw/a")
+    first, second = back_up_and_maintain(), back_up_and_maintain()
+    stamp = changing.stat()
+    changing.write_text("RAW/A")  # as long as before
+    os.utime(changing, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+
+    third = back_up_and_maintain()
+
+    assert first["snapshot"]
+    assert second["snapshot"] is None
+    assert third["snapshot"] not in {None, first["snapshot"]}
+    assert json.dumps(third)
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed", "replaced"])
+def test_any_change_makes_a_new_copy(roots: Roots, change: str) -> None:
+    kept, other = _put(roots.dataset, "raw/a"), _put(roots.dataset, "raw/b")
+    back_up_and_maintain()
+    match change:
+        case "added":
+            _put(roots.dataset, "raw/c")
+        case "removed":
+            other.unlink()
+        case "renamed":
+            other.rename(other.with_name("c"))
+        case "replaced":
+            stamp = kept.stat()
+            fresh = _put(roots.dataset, "new")
+            os.utime(fresh, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+            fresh.replace(kept)
+
+    assert back_up_and_maintain()["snapshot"]
+
+
+def test_a_file_written_at_the_moment_of_the_copy_is_not_trusted(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a").write_text("fresh")
+
+    assert back_up_and_maintain()["snapshot"]
+    assert back_up_and_maintain()["snapshot"]
+
+
+def test_a_lost_or_shortened_copy_is_made_again(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a")
+    backup = Backup.objects.get(backup_id=back_up_and_maintain()["snapshot"])
+    (backup.directory / backup.archive_name).write_bytes(b"")
+
+    assert back_up_and_maintain()["snapshot"]
+
+
+def test_a_fresh_installation_waits_for_data_and_a_lost_dataset_is_an_error(roots: Roots) -> None:
+    assert back_up_and_maintain()["maintenance"] is None
+    _put(roots.dataset, "raw/a")
+    back_up_and_maintain()
+    roots.dataset.rename(roots.dataset.with_name("unmounted"))
+
+    with pytest.raises(RootsError, match="is gone: mount it"):
+        back_up_and_maintain()
+
+
+def test_the_enabled_policy_decides(roots: Roots) -> None:
+    file = _put(roots.dataset, "raw/a", days_old=3)
+    RetentionPolicy.objects.create(name="unused", enabled=False, raw_snapshot_days=1)
+    assert back_up_and_maintain()["maintenance"]["status"] == "nothing_to_do"
+    RetentionPolicy.objects.create(name="short", raw_snapshot_days=2)
+
+    result = back_up_and_maintain()["maintenance"]
+
+    assert (result["status"], result["deletion"]["deleted_files"]) == ("completed", 1)
+    assert not file.exists()
+
+
+def test_a_policy_that_contradicts_itself_stops_the_job(roots: Roots) -> None:
+    file = _put(roots.dataset, "raw/a", days_old=300)
+    policy = RetentionPolicy.objects.create(name="odd", raw_words="pattern")
+
+    with pytest.raises(ValidationError, match="given twice"):
+        policy.full_clean()
+    with pytest.raises(PolicyError):
+        back_up_and_maintain()
+    assert file.exists()
+
+
+def test_only_one_policy_can_be_enabled() -> None:
+    RetentionPolicy.objects.create(name="one")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        RetentionPolicy.objects.create(name="two")
+
+
+def test_old_copies_go_and_archives_of_deleted_files_stay(roots: Roots) -> None:
+    _put(roots.dataset, "raw/expired", days_old=9)
+    back_up_and_maintain()
+    for number in range(3):
+        _put(roots.dataset, f"raw/{number}")
+        back_up_and_maintain()
+    only_copy = Backup.objects.get(purpose="expired")
+
+    removed = prune_snapshots(roots, KeepingPolicy(last=2), now=NOW)
+
+    present = Backup.objects.exclude(state="removed")
+    assert len(removed) == 2
+    assert not any(row.directory.exists() for row in removed)
+    assert only_copy in present
+    assert present.filter(purpose="snapshot").count() == 2
+    assert all(row.is_intact for row in present)
+    records = Deletion.objects.filter(reason="keep last 2 snapshots", deleted_at=NOW)
+    assert {row.path for row in records} == {row.backup_id for row in removed}
+
+
+def test_a_row_that_wrongly_says_snapshot_cannot_cost_a_deleted_file(roots: Roots) -> None:
+    _put(roots.dataset, "raw/expired", days_old=9)
+    back_up_and_maintain()
+    Backup.objects.update(purpose="snapshot")
+    _put(roots.dataset, "raw/new")
+    back_up_and_maintain()
+
+    prune_snapshots(roots, KeepingPolicy(last=1), now=NOW)
+
+    only_copy = Backup.objects.get(sequence=2)
+    assert only_copy.is_intact
+
+
+def test_a_failed_backup_is_a_failed_run(roots: Roots, settings: Any) -> None:
+    _put(roots.dataset, "raw/a")
+    back_up_and_maintain()
+    settings.BACKUP_ROOT = roots.dataset.parent
+
+    with pytest.raises((MaintenanceFailedError, RootsError), match="lies in the backup root"):
+        back_up_and_maintain()
+
+
+def _call(*arguments: object) -> Any:
+    out = StringIO()
+    call_command(*map(str, arguments), "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_the_commands_preview_maintain_and_verify(roots: Roots) -> None:
+    file = _put(roots.dataset, "raw/a", days_old=9)
+    where = ["--dataset-root", roots.dataset, "--backup-root", roots.backup]
+
+    preview = _call("maintain", "--path", "dataset", "--dry-run", *where)
+    assert preview["candidates"] == [{"path": "raw/a", "category": "raw", "size_bytes": 5}]
+    assert file.exists()
+    assert not roots.backup.exists()
+
+    done = _call("maintain", "--path", "dataset", *where)
+    assert done["status"] == "completed"
+    backup = Backup.objects.get()
+    assert _call("verify_backup", backup.backup_id)["verified"] is True
+    assert _call("verify_backup", backup.directory)["files"] == 1
+
+    (backup.directory / backup.archive_name).write_bytes(b"tampered")
+    with pytest.raises(CommandError, match="is damaged"):
+        call_command("verify_backup", backup.backup_id)
+    backup.refresh_from_db()
+    assert backup.state == "failed"
+    assert "is damaged" in backup.error
+
+
+def test_the_commands_say_what_is_wrong(roots: Roots) -> None:
+    with pytest.raises(CommandError, match="is not a directory: create it or mount it"):
+        call_command("maintain", "--path", "dataset", "--dataset-root", str(roots.dataset))
+    with pytest.raises(CommandError, match="is no backup"):
+        call_command("verify_backup", "000009")

@@ -1,0 +1,148 @@
+"""Due ticks become runs and verdicts in the database, once each."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from scheduling.engine.plan import plan_due_jobs, plan_jobs
+from scheduling.engine.schedules import Schedule
+from scheduling.ledger import account_of
+from scheduling.models import Job, JobStatus, Run, ScheduleEpoch, SkippedTicks
+from scheduling.states import RunState
+from scheduling.transitions import start
+from tests.conftest import JobMaker
+
+
+def due(job: Job) -> datetime:
+    job.refresh_from_db()
+    assert job.next_due_at is not None
+    return job.next_due_at
+
+
+def test_a_due_tick_is_planned_once(make_job: JobMaker) -> None:
+    job = make_job()
+    tick = due(job)
+    assert [plan_due_jobs("real", now=tick), plan_due_jobs("real", now=tick)] == [1, 0]
+    assert list(Run.objects.values_list("scheduled_for", "state")) == [(tick, RunState.READY)]
+    assert due(job) == tick + timedelta(seconds=10)
+
+
+def test_nothing_is_planned_before_its_time(make_job: JobMaker) -> None:
+    job = make_job()
+    assert plan_due_jobs("real", now=due(job) - timedelta(microseconds=1)) == 0
+
+
+def test_a_job_of_another_scope_is_left_alone(make_job: JobMaker) -> None:
+    job = make_job(scope="mock")
+    assert plan_due_jobs("real", now=due(job)) == 0
+
+
+def test_a_run_is_a_snapshot_of_its_job(make_job: JobMaker) -> None:
+    job = make_job(params={"a": 1}, priority=3)
+    plan_due_jobs("real", now=due(job))
+    Job.objects.update(params={"a": 2}, priority=9)
+    run = Run.objects.get()
+    assert (run.params, run.priority, run.queue) == ({"a": 1}, 3, "real.jobs.job")
+
+
+def test_a_weekday_job_has_no_tick_on_a_saturday(
+    make_job: JobMaker, weekdays_at_nine: Schedule
+) -> None:
+    job = make_job(schedule=weekdays_at_nine)
+    for _ in range(7):
+        tick = due(job)
+        assert tick.weekday() < 5
+        plan_due_jobs("real", now=tick)
+
+
+def test_an_interval_stays_on_its_grid_however_late_it_is_planned(make_job: JobMaker) -> None:
+    job = make_job()
+    first = due(job)
+    plan_due_jobs("real", now=first + timedelta(seconds=7.3))
+    assert due(job) == first + timedelta(seconds=10)
+
+
+def test_a_tick_while_the_last_run_is_open_is_an_overlap(make_job: JobMaker) -> None:
+    job = make_job()
+    plan_due_jobs("real", now=due(job))
+    plan_due_jobs("real", now=due(job))
+    assert Run.objects.count() == 1
+    assert SkippedTicks.objects.get().reason == "overlap"
+
+
+def test_equal_verdicts_in_a_row_are_one_lengthening_stretch(make_job: JobMaker) -> None:
+    job = make_job()
+    for _ in range(5):
+        plan_due_jobs("real", now=due(job))
+    assert SkippedTicks.objects.get().count == 4
+
+
+def test_after_an_outage_the_newest_tick_runs_and_the_others_are_coalesced(
+    make_job: JobMaker,
+) -> None:
+    job = make_job()
+    noticed = due(job) + timedelta(hours=1)
+    plan_due_jobs("real", now=noticed)
+    assert Run.objects.get().scheduled_for == noticed
+    assert SkippedTicks.objects.get().count == 360
+    assert account_of(job.pk, now=noticed).closes
+
+
+def test_a_tripped_job_skips_its_ticks_until_its_trial(make_job: JobMaker) -> None:
+    job = make_job()
+    tick = due(job)
+    JobStatus.objects.update(tripped_at=tick, consecutive_errors=3)
+    plan_due_jobs("real", now=tick)
+    assert SkippedTicks.objects.get().reason == "breaker_open"
+    plan_due_jobs("real", now=tick + timedelta(seconds=300))
+    assert Run.objects.count() == 1
+
+
+def test_a_run_expires_within_its_share_of_the_gap(make_job: JobMaker) -> None:
+    job = make_job()
+    tick = due(job)
+    plan_due_jobs("real", now=tick)
+    assert Run.objects.get().expires_at == tick + timedelta(seconds=8)
+
+
+def test_one_poisonous_row_does_not_stop_the_others(make_job: JobMaker) -> None:
+    poisoned, healthy = make_job("poisoned"), make_job("healthy")
+    tick = due(healthy)
+    ScheduleEpoch.objects.filter(job=poisoned).update(spec={"anchor": "when?"})
+    plan_due_jobs("real", now=tick)
+    assert Run.objects.get().job == healthy
+    poisoned.refresh_from_db()
+    assert "anchor" in poisoned.schedule_error
+    assert poisoned.next_due_at is None
+
+
+def test_planning_never_goes_back(make_job: JobMaker) -> None:
+    job = make_job()
+    tick = due(job)
+    plan_due_jobs("real", now=tick)
+    Job.objects.update(next_due_at=tick - timedelta(hours=1))
+    plan_jobs([job.pk], now=tick - timedelta(minutes=30))
+    assert Run.objects.count() == 1
+    job.refresh_from_db()
+    assert job.planned_until == tick
+
+
+def test_a_due_tick_of_a_running_job_leaves_that_run_alone(make_job: JobMaker) -> None:
+    job = make_job()
+    tick = due(job)
+    plan_due_jobs("real", now=tick)
+    assert start([], worker_id=Run.objects.get().pk, now=tick) == set()
+    plan_due_jobs("real", now=tick + timedelta(seconds=10))
+    assert Run.objects.get().state == RunState.READY
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_account_closes_at_every_moment(make_job: JobMaker, jobs: int) -> None:
+    made = [make_job(f"job-{n}", every=3 + n) for n in range(jobs)]
+    begin = due(made[0])
+    for second in range(0, 60, 7):
+        now = begin + timedelta(seconds=second)
+        plan_due_jobs("real", now=now)
+        accounts = [account_of(job.pk, now=now) for job in made]
+        assert all(account.closes for account in accounts)
+        assert all(account.planned > 0 for account in accounts) or second == 0

@@ -1,0 +1,101 @@
+"""What the beat mends: late runs, lost workers, messages that never went."""
+
+from datetime import datetime, timedelta
+
+from celery import current_app
+
+from scheduling.engine.claim import claim_ready
+from scheduling.engine.liveness import Liveness
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.publish import Publisher
+from scheduling.engine.recover import expire_waiting, publish_unsent, take_from_lost_workers
+from scheduling.engine.sequence import number_events
+from scheduling.fence import Fence
+from scheduling.models import Job, Run, RunEvent, WorkerProcess
+from scheduling.states import RunState
+from scheduling.transitions import start
+from tests.conftest import JobMaker
+from tests.servers import free_port
+
+
+def claimed(job: Job) -> tuple[Run, datetime]:
+    now = job.next_due_at
+    assert now is not None
+    plan_due_jobs("real", now=now)
+    (run,) = claim_ready("real", now=now)
+    return run, now
+
+
+def worker_at(now: datetime) -> WorkerProcess:
+    return WorkerProcess.objects.create(
+        scope="real", hostname="w", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        started_at=now,
+    )  # fmt: skip
+
+
+def test_a_run_that_did_not_start_in_time_is_skipped_as_expired(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    assert expire_waiting("real", now=now + timedelta(seconds=8)) == 0
+    assert expire_waiting("real", now=now + timedelta(seconds=8.1)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.SKIPPED, "expired")
+
+
+def test_an_expired_attempt_does_not_start_even_before_the_beat_looks(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    late = now + timedelta(seconds=9)
+    assert start([Fence(run.pk, 1)], worker_id=worker_at(now).pk, now=late) == set()
+
+
+def test_a_worker_that_stops_beating_loses_its_runs(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    worker = worker_at(now)
+    start([Fence(run.pk, 1)], worker_id=worker.pk, now=now)
+    liveness = Liveness(loop_seconds=1)
+    taken = [
+        take_from_lost_workers("real", liveness, now=now, monotonic=float(second))
+        for second in range(10)
+    ]
+    assert taken == [0] * 8 + [1, 0]
+    run.refresh_from_db()
+    worker.refresh_from_db()
+    assert (run.state, worker.lost_at) == (RunState.PENDING, now)
+
+
+def test_a_worker_that_beats_keeps_its_runs(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    worker = worker_at(now)
+    start([Fence(run.pk, 1)], worker_id=worker.pk, now=now)
+    liveness = Liveness(loop_seconds=1)
+    for second in range(20):
+        WorkerProcess.objects.update(beat_no=second // 3)
+        assert take_from_lost_workers("real", liveness, now=now, monotonic=float(second)) == 0
+
+
+def test_what_a_stopped_worker_left_running_is_given_to_others(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    worker = worker_at(now)
+    start([Fence(run.pk, 1)], worker_id=worker.pk, now=now)
+    WorkerProcess.objects.update(stopped_at=now)
+    assert take_from_lost_workers("real", Liveness(loop_seconds=1), now=now, monotonic=0.0) == 1
+
+
+def test_without_a_broker_nothing_is_lost_and_nothing_counts_as_sent(make_job: JobMaker) -> None:
+    run, now = claimed(make_job())
+    nowhere = current_app.__class__("nowhere", broker=f"redis://127.0.0.1:{free_port()}/0")
+    publisher = Publisher(nowhere)
+    assert publisher.publish([run], now=now) == 0
+    assert not publisher.available
+    assert publish_unsent("real", publisher, now=now + timedelta(seconds=1)) == 0
+    run.refresh_from_db()
+    assert (run.state, run.published_at) == (RunState.QUEUED, None)
+
+
+def test_events_are_numbered_without_a_gap(make_job: JobMaker) -> None:
+    for n in range(3):
+        job = make_job(f"job-{n}")
+        run, now = claimed(job)
+        start([Fence(run.pk, 1)], worker_id=worker_at(now).pk, now=now)
+    assert number_events() == 3
+    assert number_events() == 0
+    assert list(RunEvent.objects.order_by("id").values_list("seq", flat=True)) == [1, 2, 3]

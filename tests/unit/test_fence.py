@@ -1,0 +1,17 @@
+"""The header that names an attempt."""
+
+from uuid import uuid4
+
+import pytest
+
+from scheduling.fence import Fence
+
+
+def test_a_fence_survives_its_header() -> None:
+    fence = Fence(uuid4(), 3)
+    assert Fence.parse(str(fence)) == fence
+
+
+@pytest.mark.parametrize("header", [None, "", "x", "x:1", f"{uuid4()}", f"{uuid4()}:", 7, b"x:1"])
+def test_anything_else_is_no_fence(header: object) -> None:
+    assert Fence.parse(header) is None

@@ -1,0 +1,112 @@
+"""A manifest says what it was given, and is believed only while it adds up."""
+
+import json
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from maintenance.errors import ManifestError
+from maintenance.manifest import ArchiveFacts, Header, Manifest, ManifestWriter, Purpose, Strategy
+from maintenance.manifest.values import TOOL
+from retention.files import BackedUpFile, FoundFile, Skipped
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+FILES = [
+    BackedUpFile(FoundFile("raw/a\n\udcff", 3, -1, 7), "a" * 64),
+    BackedUpFile(FoundFile("raw/b", 5 * 2**30, 2**62, 2**63), "b" * 64),
+]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    header = Header(
+        backup_id="000001",
+        created_at=NOW,
+        source_root="/data\udcff",
+        strategy=Strategy.ARCHIVE,
+        purpose=Purpose.SNAPSHOT,
+    )
+    path = tmp_path / "manifest.jsonl"
+    with ManifestWriter(path, header) as writer:
+        for file in FILES:
+            writer.add(file)
+        writer.skip(Skipped("pipe", "named pipe"))
+        facts = ArchiveFacts(name="a.tar.zst", size_bytes=9, sha256="c" * 64)
+        writer.finish(facts, finished_at=NOW)
+    return path
+
+
+def test_what_was_written_is_read_back(manifest: Path) -> None:
+    read = Manifest.read(manifest)
+
+    assert list(read.files()) == FILES
+    assert read.header.source_root == "/data\udcff"
+    assert read.header.purpose is Purpose.SNAPSHOT
+    assert (read.totals.file_count, read.totals.skipped_count) == (2, 1)
+    assert read.totals.total_bytes == 5 * 2**30 + 3
+    assert read.archive_path == manifest.with_name("a.tar.zst")
+
+
+def _without_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines[2:]]
+
+
+def _renamed(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1].replace(b"raw/a", b"raw/c"), *lines[2:]]
+
+
+def _with_recounted_extra(lines: list[bytes]) -> list[bytes]:
+    end = json.loads(lines[-1])
+    extra = json.loads(lines[1])
+    extra["path"] = "raw/live"
+    end["files"] += 1
+    end["bytes"] += extra["size"]
+    return [*lines[:-1], json.dumps(extra).encode() + b"\n", json.dumps(end).encode() + b"\n"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda lines: lines[:0], "is empty"),
+        (lambda lines: lines[:-1], "cut short"),
+        (lambda lines: [*lines, lines[1]], "goes on"),
+        (_without_line, "does not add up"),
+        (_renamed, "it was edited"),
+        (_with_recounted_extra, "it was edited"),
+        (lambda lines: [lines[0][:-3] + b"\n", *lines[1:]], "line 1 is no JSON"),
+        (lambda lines: [lines[0], b"[]\n", *lines[1:]], "line 2 is no JSON object"),
+        (lambda lines: [lines[0], b'{"kind":"dir"}\n', *lines[1:]], "no known kind"),
+        (lambda lines: [lines[0], b'{"kind":"file"}\n', *lines[1:]], "line 2 is damaged"),
+        (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "format 1"),
+        (lambda lines: [lines[1]], "line 1 is damaged"),
+        (lambda lines: [b"\xff\n", *lines], "line 1 is no JSON"),
+    ],
+)
+def test_a_damaged_or_edited_manifest_is_refused(
+    manifest: Path, edit: object, complaint: str
+) -> None:
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join(edit(lines)))  # type: ignore[operator]  # a lambda of the table
+
+    with pytest.raises(ManifestError, match=complaint):
+        Manifest.read(manifest)
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be read"):
+        Manifest.read(tmp_path / "manifest.jsonl")
+
+
+def test_an_archive_name_cannot_lead_elsewhere(manifest: Path) -> None:
+    manifest.write_bytes(manifest.read_bytes().replace(b"a.tar.zst", b"../a.tar.zst"))
+
+    with pytest.raises(ManifestError, match="is no file name"):
+        Manifest.read(manifest)
+
+
+def test_the_tool_in_the_manifest_is_this_release() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert f"{project['name']} {project['version']}" == TOOL
