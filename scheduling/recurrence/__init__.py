@@ -1,0 +1,24 @@
+"""When a job falls due: pure values that turn a schedule into instants; zones live only here.
+
+`contract.py` says what every kind of schedule can do, `interval.py` and `crontab.py` are the kinds.
+A crontab is `fields.py` (what was written) → `wall.py` (a calendar without zone, pure arithmetic)
+→ `local_time.py` (where that calendar's walls lie in UTC, SPEC A5). A new kind is a file and a line
+in `KINDS`.
+"""
+
+from typing import Any
+
+from scheduling.recurrence.contract import Recurrence, RecurrenceError
+from scheduling.recurrence.crontab import Crontab
+from scheduling.recurrence.interval import Interval
+
+__all__ = ["KINDS", "Crontab", "Interval", "Recurrence", "RecurrenceError", "from_spec"]
+
+KINDS: dict[str, type[Interval | Crontab]] = {"interval": Interval, "crontab": Crontab}
+
+
+def from_spec(kind: str, spec: dict[str, Any]) -> Recurrence:
+    """Return the recurrence of this `kind` and `spec()`; raise RecurrenceError if it is none."""
+    if kind not in KINDS:
+        raise RecurrenceError("unknown_kind", f"schedule kind {kind!r}: use one of {sorted(KINDS)}")
+    return KINDS[kind].from_spec(spec)
