@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.db import DatabaseError
+
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
 from maintenance.compression import Compression
 from maintenance.errors import BackupError, MaintenanceError
@@ -13,7 +15,7 @@ from maintenance.manifest import Manifest, Purpose
 from maintenance.models import Backup
 from maintenance.outcome import MaintenanceResult, Outcome
 from maintenance.roots import Roots, checked_roots
-from retention.cleaner import CleanupReport, RetentionCleaner
+from retention.cleaner import RetentionCleaner
 from retention.errors import RetentionError
 from retention.expiry import find_expired
 from retention.files import BackedUpFile, FoundFile, Kept
@@ -35,8 +37,9 @@ def run_maintenance_automation(
 ) -> MaintenanceResult:
     """Scan, back up exactly what expired at `now`, verify, delete what the backup holds unchanged.
 
-    A failed backup, an unusable root and a busy lock are results with `error`, and nothing was
-    deleted. Files that no word of the policy names are never touched.
+    A failed backup, an unusable root, a busy lock and a lost database are results with `error`;
+    `deletion` tells what was deleted even if the cleanup broke off. Files that no word of the
+    policy names are never touched.
     """
     outcome = Outcome(dataset_root=os.fspath(dataset_root), backup_root=os.fspath(backup_root))
     try:
@@ -45,6 +48,8 @@ def run_maintenance_automation(
             _Maintenance(roots, policy, now or datetime.now(UTC), compression).carry_out(outcome)
     except (MaintenanceError, RetentionError) as error:
         outcome.error = str(error)
+    except DatabaseError as error:
+        outcome.error = f"the database failed: {error}"
     return outcome.as_result()
 
 
@@ -63,7 +68,7 @@ class _Maintenance:
         outcome.findings = find_expired(scanner, self.policy, now=self.now)
         if outcome.findings.expired:
             outcome.backup = self._back_up(outcome.findings.expired)
-            outcome.cleanup = self._clean(outcome.backup, outcome.findings.expired)
+            self._clean(outcome, outcome.backup)
 
     def _back_up(self, expired: list[FoundFile]) -> Backup:
         order = BackupOrder(
@@ -71,19 +76,18 @@ class _Maintenance:
         )
         return make_backup(ChosenFiles(expired), order)
 
-    def _clean(self, backup: Backup, expired: list[FoundFile]) -> CleanupReport:
+    def _clean(self, outcome: Outcome, backup: Backup) -> None:
         """Delete what the manifest on disk lists, if it is the one that was verified."""
         manifest = Manifest.read(backup.manifest_file)
         if manifest.sha256 != backup.manifest_sha256:
             raise BackupError(f"the manifest of {backup.backup_id} changed after it was verified")
         warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
-        not_listed = {found.path for found in expired}
+        cleaner = RetentionCleaner(self.roots.dataset, warrant)
+        outcome.cleanup = cleaner.report  # told even if the cleanup breaks off
+        not_listed = {found.path for found in outcome.findings.expired}
         kept: list[Kept] = []
-        report = RetentionCleaner(self.roots.dataset, warrant).delete(
-            self._still_expired(manifest, not_listed, kept)
-        )
-        report.kept += kept + [Kept(path, NOT_IN_BACKUP) for path in sorted(not_listed)]
-        return report
+        cleaner.delete(self._still_expired(manifest, not_listed, kept))
+        cleaner.report.kept += kept + [Kept(path, NOT_IN_BACKUP) for path in sorted(not_listed)]
 
     def _still_expired(
         self, manifest: Manifest, not_listed: set[str], kept: list[Kept]

@@ -35,50 +35,44 @@ class CleanupReport:
 
 
 class RetentionCleaner:
-    """Deletes below one root on the strength of one verified backup."""
+    """Deletes below one root on the strength of one verified backup; `report` tells how far."""
 
     def __init__(self, root: Path, warrant: Warrant) -> None:
         self._root = root
         self._warrant = warrant
+        self.report = CleanupReport()
 
-    def delete(self, files: Iterable[BackedUpFile]) -> CleanupReport:
+    def delete(self, files: Iterable[BackedUpFile]) -> None:
         """Delete each of `files`, entries of a verified manifest, that is unchanged since.
 
         One that cannot go does not stop the rest. Raises RootUnusableError.
         """
-        report = CleanupReport()
         with open_root(self._root) as handle:
             for batch in _batches(files):
-                self._delete_batch(handle, batch, report)
-        return report
+                self._delete_batch(handle, batch)
 
-    def _delete_batch(
-        self, root_handle: int, batch: Sequence[BackedUpFile], report: CleanupReport
-    ) -> None:
+    def _delete_batch(self, root_handle: int, batch: Sequence[BackedUpFile]) -> None:
         try:
             rows = plan_deletions(batch, root=self._root, warrant=self._warrant)
         except DatabaseError as error:
             log.warning("deletion_not_recorded", extra={"error": str(error), "files": len(batch)})
-            report.kept += [Kept(file.path, NOT_RECORDED) for file in batch]
+            self.report.kept += [Kept(file.path, NOT_RECORDED) for file in batch]
             return
-        kept = list(self._attempt(root_handle, batch, report))
-        report.kept += kept
+        kept = list(self._attempt(root_handle, batch))
+        self.report.kept += kept
         try:
             conclude_deletions(rows, kept_paths=[item.path for item in kept], at=self._warrant.at)
         except DatabaseError as error:  # the rows stay open; settle_deletions closes them
             log.warning("deletion_not_concluded", extra={"error": str(error), "files": len(batch)})
 
-    @staticmethod
-    def _attempt(
-        root_handle: int, batch: Sequence[BackedUpFile], report: CleanupReport
-    ) -> Iterator[Kept]:
+    def _attempt(self, root_handle: int, batch: Sequence[BackedUpFile]) -> Iterator[Kept]:
         for file in batch:
             reason = delete_unchanged(root_handle, file)
             if reason:
                 yield Kept(file.path, reason)
             else:
-                report.deleted_files += 1
-                report.deleted_bytes += file.found.size_bytes
+                self.report.deleted_files += 1
+                self.report.deleted_bytes += file.found.size_bytes
 
 
 def delete_unchanged(root_handle: int, file: BackedUpFile) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, OperationalError, connections
 
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
 from maintenance.layout import MANIFEST_NAME, backup_names, publish
@@ -238,6 +238,7 @@ def _in_child(work: Callable[[], bool]) -> bool:
     if child == 0:
         good = False
         try:
+            Deletion.objects.exists()  # opens the database before the limits fall
             good = work()
         finally:
             os._exit(0 if good else 1)
@@ -298,6 +299,43 @@ def test_a_write_that_fails_anywhere_deletes_nothing(roots: Roots, limit_bytes: 
     assert _in_child(limited)
     assert _names(roots.dataset / "raw") == ["a", "b", "big"]
     assert _names(roots.backup) == [".maintenance.lock"]
+
+
+def test_a_database_that_is_gone_is_a_result_and_deletes_nothing(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(root: Path, *, at: datetime) -> list[str]:
+        raise OperationalError(f"no database for {root} at {at}")
+
+    monkeypatch.setattr("maintenance.runner.settle_deletions", gone)
+
+    result = _run(roots)
+
+    assert result["status"] == "backup_failed"
+    assert "the database failed: no database" in result["error"]
+    assert _names(roots.dataset / "raw") == ["a", "b"]
+
+
+def test_a_cleanup_that_breaks_off_reports_what_it_deleted(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        _put(roots.dataset / "raw" / f"{number}", b"x")
+    monkeypatch.setattr("retention.cleaner.BATCH", 1)
+
+    def cut_manifest() -> None:
+        os.truncate(Backup.objects.get().manifest_file, 12_345)
+
+    _before_deleting(monkeypatch, cut_manifest)
+
+    result = _run(roots)
+
+    left = len(_names(roots.dataset / "raw"))
+    assert result["status"] == "backup_failed"
+    assert "is no JSON" in result["error"]
+    assert 0 < left < 202
+    assert result["deletion"]["deleted_files"] == 202 - left
+    assert Deletion.objects.filter(deleted_at__isnull=False).count() == 202 - left
 
 
 @pytest.fixture
