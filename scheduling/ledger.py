@@ -8,6 +8,7 @@ invented shows.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -56,10 +57,7 @@ def accounts(
 
 def account_of(job_pk: int, *, now: datetime, since: datetime | None = None) -> Account:
     """Return one job's account for the ticks in (since, now], read as of one moment."""
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with _one_moment():
         job = Job.objects.get(id=job_pk)
         account = Account(scope=job.scope, job_id=job.job_id)
         for epoch in ScheduleEpoch.objects.filter(job=job).order_by("from_at", "id"):
@@ -68,6 +66,17 @@ def account_of(job_pk: int, *, now: datetime, since: datetime | None = None) -> 
             except RecurrenceError as error:
                 account.note(f"epoch {epoch.pk} cannot be read: {error}")
     return account
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """Read everything as of one moment while the platform goes on writing."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost and connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
 
 
 def _add_epoch(

@@ -26,7 +26,7 @@ class RetryPolicy:
         cap = DEFAULT_CAP if self.cap is None else self.cap
         # 2**40 of anything is past every cap; the bound keeps the product a valid timedelta.
         factor = failed if self.linear else 2 ** min(failed - 1, 40)
-        return cap if factor > cap / base else base * factor
+        return cap if base and factor > cap / base else base * factor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,8 @@ def _code(error: Any) -> str:
 def _text(error: Any, exc_info: Any) -> str:
     """The message first, for those who read one line; then the traceback; redacted, bounded."""
     text = f"{type(error).__name__}: {error}\n\n{exc_info.traceback or ''}"
-    return configured_redactor().text(text)[:LONGEST_ERROR].strip()
+    # PostgreSQL stores no NUL.
+    return configured_redactor().text(text).replace("\x00", "\\x00")[:LONGEST_ERROR].strip()
 
 
 def _wish(retry: Retry) -> RetryWish:

@@ -9,18 +9,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from scheduling.clock import database_now
 from scheduling.fence import Fence
+from scheduling.states import Outcome
 from scheduling.transitions import Ending, finish, start
 
 logger = logging.getLogger(__name__)
 
 MOST_IN_A_COMMIT = 200
 OUTAGE_WAIT_SECONDS = 1.0
+NOT_RECORDABLE = "EndNotRecordable"
 
 Answer = Callable[[bool], object]
 
@@ -47,6 +50,7 @@ class Recorder(threading.Thread):
         super().__init__(name="ops-recorder", daemon=True)
         self._worker_id = worker_id
         self._items: deque[Item] = deque()
+        self._group_size = MOST_IN_A_COMMIT
         self._arrived = threading.Event()
         self._stopping = threading.Event()
 
@@ -78,22 +82,36 @@ class Recorder(threading.Thread):
         self._arrived.set()
 
     def _write_group(self) -> None:
-        group = [self._items[i] for i in range(min(len(self._items), MOST_IN_A_COMMIT))]
+        group = list(islice(self._items, self._group_size))
         try:
             granted = self._write(group)
         except (OperationalError, InterfaceError) as error:
-            logger.warning(
-                "database_unreachable", extra={"error": str(error), "waiting": len(self._items)}
-            )
-            connection.close()
-            self._stopping.wait(OUTAGE_WAIT_SECONDS)
+            self._wait_out(error)
             return
-        except Exception:
+        except Exception as error:
+            # One poisonous item must not take the others of its group along.
             logger.exception("group_not_written", extra={"items": len(group)})
-            granted = self._write_singly(group)
+            self._group_size = 1
+            if len(group) == 1:
+                self._give_up(error)
+            return
+        self._group_size = MOST_IN_A_COMMIT
         for item in group:
             self._items.popleft()
             item.answer(_fence_of(item) in granted)
+
+    def _wait_out(self, error: Exception) -> None:
+        logger.warning("database_unreachable", extra={"error": str(error)})
+        connection.close()
+        self._stopping.wait(OUTAGE_WAIT_SECONDS)
+
+    def _give_up(self, error: Exception) -> None:
+        """Refuse the start, or record in place of the end that it could not be recorded."""
+        item = self._items.popleft()
+        if isinstance(item, _Finish) and item.ending.error_code != NOT_RECORDABLE:
+            self._items.appendleft(_Finish(_not_recordable(item.ending, error), item.answer))
+        else:
+            item.answer(False)
 
     def _write(self, group: Sequence[Item]) -> set[Fence]:
         now = database_now()
@@ -106,15 +124,15 @@ class Recorder(threading.Thread):
             granted |= start(fences, worker_id=worker_id, now=now)
         return granted
 
-    def _write_singly(self, group: Sequence[Item]) -> set[Fence]:
-        """One poisonous row must not take the others of its group along."""
-        granted: set[Fence] = set()
-        for item in group:
-            try:
-                granted |= self._write([item])
-            except DatabaseError:
-                logger.exception("item_not_written", extra={"fence": str(_fence_of(item))})
-        return granted
+
+def _not_recordable(ending: Ending, error: Exception) -> Ending:
+    return Ending(
+        fence=ending.fence,
+        outcome=Outcome.FAILED,
+        error=f"the attempt ended, but its end could not be recorded: {type(error).__name__}",
+        error_code=NOT_RECORDABLE,
+        retryable=False,
+    )
 
 
 def _fence_of(item: Item) -> Fence:

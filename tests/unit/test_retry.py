@@ -25,6 +25,10 @@ def test_the_wait_is_capped_after_any_number_of_failures() -> None:
     assert policy.wait(4) == policy.wait(10_000) == timedelta(minutes=5)
 
 
+def test_a_base_of_zero_retries_at_once() -> None:
+    assert RetryPolicy(base=timedelta(0)).wait(50) == timedelta(0)
+
+
 def test_no_retry_after_the_jobs_own_limit() -> None:
     assert retry_after(RetryPolicy(max_retries=2), WISH, failed=3) is None
 

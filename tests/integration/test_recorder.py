@@ -1,0 +1,74 @@
+"""The recorder answers every item, whatever one of them is."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from queue import Queue
+from uuid import UUID, uuid4
+
+import pytest
+
+from scheduling.clock import database_now
+from scheduling.engine.claim import claim_ready
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.fence import Fence
+from scheduling.models import Run, WorkerProcess
+from scheduling.states import Outcome, RunState
+from scheduling.transitions import Ending
+from scheduling.worker.recorder import Recorder
+from tests.conftest import JobMaker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    worker = WorkerProcess.objects.create(
+        scope="real", hostname="w", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        started_at=database_now(),
+    )  # fmt: skip
+    made = Recorder(lambda: UUID(str(worker.pk)))
+    yield made
+    made.stop(10)
+
+
+def claimed_runs(make_job: JobMaker, number: int) -> list[Run]:
+    for n in range(number):
+        make_job(f"job-{n}")
+    now = database_now() + timedelta(seconds=11)
+    plan_due_jobs("real", now=now)
+    return claim_ready("real", now=now)
+
+
+def test_what_arrives_together_is_answered_in_one_go(
+    recorder: Recorder, make_job: JobMaker
+) -> None:
+    answers: Queue[tuple[Fence, bool]] = Queue()
+    fences = [Fence(run.pk, 1) for run in claimed_runs(make_job, 3)] + [Fence(uuid4(), 1)]
+    for fence in fences:
+        recorder.ask_start(fence, lambda granted, fence=fence: answers.put((fence, granted)))
+    recorder.start()
+    got = dict(answers.get(timeout=10) for _ in fences)
+    assert [got[fence] for fence in fences] == [True, True, True, False]
+
+
+def test_an_end_that_cannot_be_written_fails_its_own_run_only(
+    recorder: Recorder, make_job: JobMaker
+) -> None:
+    answers: Queue[bool] = Queue()
+    runs = claimed_runs(make_job, 3)
+    recorder.start()
+    for run in runs:
+        recorder.ask_start(Fence(run.pk, 1), answers.put)
+    assert all(answers.get(timeout=10) for _ in runs)
+    unwritable = object()
+    for run, result in zip(runs, (1, unwritable, 3), strict=True):
+        ending = Ending(fence=Fence(run.pk, 1), outcome=Outcome.DONE, result=result)
+        recorder.record_end(ending, answers.put)
+    assert all(answers.get(timeout=10) for _ in runs)
+    found = {run.pk: run for run in Run.objects.all()}
+    assert [found[run.pk].state for run in runs] == [
+        RunState.DONE,
+        RunState.FAILED,
+        RunState.DONE,
+    ]
+    assert found[runs[1].pk].error_code == "EndNotRecordable"

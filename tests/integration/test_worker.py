@@ -1,0 +1,185 @@
+"""A real worker behind the fence, on a real broker."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from scheduling.actions.audit import Operator
+from scheduling.actions.trigger_run import trigger_run
+from scheduling.clock import database_now
+from scheduling.engine.claim import claim_ready
+from scheduling.engine.publish import Publisher
+from scheduling.engine.resolve import resolve_waiting
+from scheduling.fence import HEADER, Fence
+from scheduling.models import Job, Run, WorkerProcess
+from scheduling.states import RunState
+from tests.cluster import Cluster, wait_for_state
+from tests.conftest import JobMaker
+from tests.servers import wait_for
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+
+
+@pytest.fixture
+def publisher(cluster: Cluster) -> Publisher:
+    app = Celery("publisher", broker=cluster.broker_url)
+    app.conf.task_default_exchange_type = "direct"
+    return Publisher(app)
+
+
+def send(job: Job, publisher: Publisher, operator: Operator, times: int = 1) -> Run:
+    """Open a run, claim it and publish its message, as often as wanted."""
+    run = trigger_run(job, operator)
+    claimed = claim_ready("real", now=database_now())
+    assert [found.pk for found in claimed] == [run.pk]
+    for _ in range(times):
+        publisher.publish(claimed, now=database_now())
+    run.refresh_from_db()
+    return run
+
+
+def again(run: Run, publisher: Publisher) -> None:
+    """Do what the beat does when a retry falls due."""
+    wait_for(
+        lambda: resolve_waiting("real", now=database_now()), seconds=20, what="the retry is due"
+    )
+    publisher.publish(claim_ready("real", now=database_now()), now=database_now())
+
+
+def test_a_message_delivered_twice_runs_once(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    cluster.worker()
+    job = make_job(task="tests.task", params={"path": str(seen), "n": 1})
+    run = send(job, publisher, operator, times=2)
+    assert wait_for_state(run, RunState.DONE).result == {"n": 1}
+    follower = send(make_job("next"), publisher, operator)
+    wait_for_state(follower, RunState.DONE)
+    assert seen.read_text() == "ran\n"
+
+
+def test_a_flood_of_duplicates_does_not_stall_a_worker_of_two(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    first = send(make_job(queue="real.shared"), publisher, operator, times=300)
+    second = send(make_job("next", queue="real.shared"), publisher, operator, times=5)
+    wait_for_state(first, RunState.DONE)
+    assert wait_for_state(second, RunState.DONE).attempts.count() == 1
+
+
+def test_a_message_without_our_header_runs_as_plain_celery(
+    cluster: Cluster, publisher: Publisher, tmp_path: Path
+) -> None:
+    cluster.worker()
+    seen = tmp_path / "seen"
+    publisher.app.send_task("tests.task", kwargs={"path": str(seen)}, queue="real.default")
+    wait_for(seen.exists, seconds=20, what="the plain task ran")
+    assert Run.objects.count() == 0
+
+
+def test_a_message_for_a_run_that_nobody_claimed_is_refused(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    cluster.worker()
+    seen = tmp_path / "seen"
+    run = trigger_run(make_job(params={"path": str(seen)}, queue="real.default"), operator)
+    publisher.app.send_task(
+        "tests.task",
+        kwargs={"path": str(seen)},
+        queue="real.default",
+        headers={HEADER: str(Fence(run.pk, 1))},
+    )
+    publisher.publish(claim_ready("real", now=database_now()), now=database_now())
+    wait_for_state(run, RunState.DONE)
+    assert seen.read_text() == "ran\n"
+
+
+def test_declared_retries_wait_in_the_ledger_and_see_their_count(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    job = make_job(task="tests.fails_until", params={"attempts": 3})
+    run = send(job, publisher, operator)
+    for attempt in (1, 2):
+        wait_for_state(run, RunState.PENDING)
+        assert (run.attempt, run.error_code) == (attempt, "ValueError")
+        again(run, publisher)
+    assert wait_for_state(run, RunState.DONE).result == 2
+    assert [a.outcome for a in run.attempts.order_by("number")] == ["failed", "failed", "done"]
+
+
+def test_an_explicit_retry_fails_with_its_own_error_when_used_up(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="tests.asks_for_retry"), publisher, operator)
+    wait_for_state(run, RunState.PENDING)
+    again(run, publisher)
+    assert wait_for_state(run, RunState.FAILED).error_code == "KeyError"
+
+
+def test_an_attempt_over_its_time_ends_as_timeout(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    job = make_job(
+        task="tests.sleeps", params={"seconds": 60}, timeout=timedelta(seconds=1), max_retries=0
+    )
+    run = send(job, publisher, operator)
+    assert wait_for_state(run, RunState.TIMEOUT).error_code == "SoftTimeLimitExceeded"
+
+
+def test_a_pool_process_that_dies_fails_its_attempt_only(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    cluster.worker()
+    job = make_job(
+        task="tests.dies_once",
+        params={"path": str(tmp_path / "died")},
+        max_retries=1,
+        retry_base=timedelta(seconds=0),
+    )
+    run = send(job, publisher, operator)
+    wait_for_state(run, RunState.PENDING)
+    assert run.error_code == "ProcessLost"
+    again(run, publisher)
+    assert wait_for_state(run, RunState.DONE).result == "survived"
+
+
+def test_no_secret_of_an_error_is_stored(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="tests.leaks"), publisher, operator)
+    wait_for_state(run, RunState.FAILED)
+    assert "hunter2" not in run.error
+    assert "[REDACTED]" in run.error
+
+
+def test_a_worker_serves_the_queue_of_a_job_made_after_its_start(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job("made-later"), publisher, operator)
+    wait_for_state(run, RunState.DONE)
+    assert run.queue == "real.jobs.made-later"
+
+
+def test_a_worker_that_stops_writes_what_finished_and_says_goodbye(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    worker = cluster.worker()
+    seen, release = tmp_path / "seen", tmp_path / "release"
+    job = make_job(task="tests.hold", params={"path": str(seen), "release": str(release)})
+    run = send(job, publisher, operator)
+    wait_for(seen.exists, seconds=20, what="the task has started")
+    worker.terminate()
+    release.touch()
+    assert worker.wait(timeout=20) == 0
+    run.refresh_from_db()
+    assert run.state == RunState.DONE
+    assert WorkerProcess.objects.get().stopped_at is not None

@@ -1,0 +1,69 @@
+"""The platform's Celery app with tasks that tests need, for `celery -A tests.tested_app`."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Task
+
+from opsproject.celery import app
+
+__all__ = ["app"]
+
+
+def note(path: str, line: str) -> None:
+    """Append one line, visible to the test whatever happens to this process."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+@app.task(name="tests.task")
+def task(path: str | None = None, **params: Any) -> dict[str, Any]:
+    if path:
+        note(path, "ran")
+    return params
+
+
+@app.task(name="tests.hold")
+def hold(path: str, release: str) -> str:
+    """Run until a file exists."""
+    note(path, "started")
+    while not Path(release).exists():
+        time.sleep(0.02)
+    note(path, "ended")
+    return "held"
+
+
+@app.task(name="tests.fails_until", bind=True, autoretry_for=(ValueError,), max_retries=5,
+          retry_backoff=1, retry_jitter=False)  # fmt: skip
+def fails_until(self: Task[Any, Any], attempts: int) -> int:
+    """Fail until Celery's own count of retries says that it is the last of `attempts`."""
+    if self.request.retries + 1 < attempts:
+        raise ValueError(f"attempt {self.request.retries + 1}")
+    return self.request.retries
+
+
+@app.task(name="tests.asks_for_retry", bind=True, max_retries=1)
+def asks_for_retry(self: Task[Any, Any]) -> None:
+    raise self.retry(exc=KeyError("gone"), countdown=0.1)
+
+
+@app.task(name="tests.dies_once")
+def dies_once(path: str) -> str:
+    """Kill the pool process in the first attempt."""
+    if not Path(path).exists():
+        note(path, "died")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+@app.task(name="tests.sleeps")
+def sleeps(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@app.task(name="tests.leaks")
+def leaks() -> None:
+    raise RuntimeError("cannot log in with password=hunter2hunter2")
