@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> None:
         )
     if not dependencies_are_importable():
         restart_under_uv(arguments)
+    os.environ.pop(STARTED_BY_UV, None)  # what we start may need a way round of its own
     if arguments[:1] == ["test"]:
         run_pytest(arguments[1:])
     run_django(arguments)

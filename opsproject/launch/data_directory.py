@@ -11,6 +11,7 @@ from pathlib import Path
 from opsproject.launch.errors import DataDirectoryError
 
 LOCK = "up.lock"
+PRIVATE_UMASK = 0o077  # database, broker files and backups are this user's, whoever writes them
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,28 @@
-"""The database, asked for an answer before anything is started on it."""
+"""The database: what it refuses is told in one line, without the password."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import Error, connection
 
-from opsproject.launch.errors import DatabaseUnreachableError
+from opsproject.launch.errors import DatabaseUnusableError
 
 
 def require_database() -> None:
-    """Raise DatabaseUnreachableError unless it answers; the password is never shown."""
-    try:
+    """Raise DatabaseUnusableError unless it answers."""
+    with refusals_in_words():
         connection.ensure_connection()
+
+
+@contextmanager
+def refusals_in_words() -> Iterator[None]:
+    """Turn what the driver raises within the block into DatabaseUnusableError."""
+    try:
+        yield
     except Error as error:
-        raise DatabaseUnreachableError(
-            f"{_name()} cannot be opened ({_reason(error)}): {_remedy()}"
+        raise DatabaseUnusableError(
+            f"{_name()} cannot be used ({_reason(error)}): {_remedy()}"
         ) from None
 
 
@@ -32,5 +42,5 @@ def _reason(error: Error) -> str:
 
 def _remedy() -> str:
     if connection.vendor == "sqlite":
-        return "check DATABASE_URL, OPS_DATA_DIR and the rights on the directory"
-    return "start that server, correct the URL, or unset it to use SQLite"
+        return "check DATABASE_URL, OPS_DATA_DIR, the room on the disk and the rights on the file"
+    return "start that server, correct the URL or that user's rights, or unset it to use SQLite"

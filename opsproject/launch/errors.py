@@ -3,7 +3,7 @@
 LaunchError
 ├── DataDirectoryError          unwritable, or held by another `up`
 ├── PortTakenError
-├── DatabaseUnreachableError
+├── DatabaseUnusableError
 ├── BrokerUnreachableError
 ├── SupervisorError             it ended although nobody asked it to
 ├── NotReadyError
@@ -29,10 +29,10 @@ class PortTakenError(LaunchError):
     code = "port_taken"
 
 
-class DatabaseUnreachableError(LaunchError):
-    """Nothing answers at DATABASE_URL."""
+class DatabaseUnusableError(LaunchError):
+    """The database does not answer, or refuses what we have to do in it."""
 
-    code = "database_unreachable"
+    code = "database_unusable"
 
 
 class BrokerUnreachableError(LaunchError):

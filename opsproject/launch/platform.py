@@ -13,8 +13,8 @@ from django.utils import timezone
 from opsproject.launch import programs
 from opsproject.launch.broker import Broker, choose_broker
 from opsproject.launch.credentials import FlowerAccess
-from opsproject.launch.data_directory import DataDirectory, held_data_directory
-from opsproject.launch.database import require_database
+from opsproject.launch.data_directory import PRIVATE_UMASK, DataDirectory, held_data_directory
+from opsproject.launch.database import refusals_in_words, require_database
 from opsproject.launch.first_start import prepare_database
 from opsproject.launch.output import LinePrinter
 from opsproject.launch.ports import LOOPBACK, require_free
@@ -33,6 +33,7 @@ def run_platform(*, smoke_only: bool, show: Callable[[str], None]) -> None:
 
     Raises LaunchError, with everything stopped, when that cannot be done.
     """
+    os.umask(PRIVATE_UMASK)
     with (
         stop_on_signals() as stop,
         held_data_directory(settings.OPS_DATA_DIR, port=settings.OPS_PORT) as directory,
@@ -42,7 +43,8 @@ def run_platform(*, smoke_only: bool, show: Callable[[str], None]) -> None:
         settings.STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where it is missing
         require_database()
         broker = choose_broker(_given_broker(), directory=directory)
-        prepare_database(show=show)
+        with refusals_in_words():
+            prepare_database(show=show)
         connections.close_all()  # a connection is not for sharing with what is started now
         if smoke_only:
             _smoke(broker, directory=directory, stop=stop, show=show)

@@ -22,8 +22,8 @@ class Program:
 
 
 def broker(server: str, config: str) -> Program:
-    """Carry the messages; it writes what it holds to disk every second, so it stops at once."""
-    return Program(name="valkey", command=(server, config), stop_seconds=1, foundation=True)
+    """Carry the messages; it writes what it holds to disk every second, so it stops soon."""
+    return Program(name="valkey", command=(server, config), stop_seconds=2, foundation=True)
 
 
 def web(port: int) -> Program:

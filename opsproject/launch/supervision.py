@@ -11,7 +11,7 @@ from textwrap import dedent
 
 from opsproject.env import CHECKOUT
 from opsproject.launch import orphans
-from opsproject.launch.data_directory import DataDirectory
+from opsproject.launch.data_directory import PRIVATE_UMASK, DataDirectory
 from opsproject.launch.errors import SupervisorError
 from opsproject.launch.output import LinePrinter
 from opsproject.launch.programs import Program
@@ -93,6 +93,7 @@ def render(programs: Sequence[Program], *, printer: LinePrinter) -> str:
         logfile=/dev/fd/{printer.write_fd(LOG)}
         logfile_maxbytes=0
         {root}
+        umask={PRIVATE_UMASK:03o}
         pidfile=%(here)s/supervisord.pid
 
         [group:platform]

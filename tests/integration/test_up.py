@@ -97,6 +97,7 @@ def test_it_answers_and_a_signal_leaves_nothing(up: Callable[..., Platform]) -> 
     assert platform.stop(signal.SIGTERM) == 0
     assert platform.processes() == []
     assert list(platform.data.glob("*.draft")) == []
+    assert [file for file in platform.data.rglob("*") if file.stat().st_mode & 0o077] == []
     assert "Traceback" not in platform.text()
 
 
@@ -169,6 +170,15 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(
     code, text = up(OPS_DATA_DIR=str(tmp_path / "file" / "data")).end()
     assert code == 1
     assert only_line(text).startswith("error: OPS_DATA_DIR=")
+
+
+def test_a_database_that_refuses_the_tables_is_one_line(
+    up: Callable[..., Platform], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a database, but long enough to be read as a broken one")
+    code, text = up(DATABASE_URL=f"sqlite:///{tmp_path / 'file'}").end()
+    assert code == 1
+    assert only_line(text).startswith(f"error: the SQLite file {tmp_path / 'file'} cannot be used")
 
 
 @pytest.mark.parametrize(

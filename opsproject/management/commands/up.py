@@ -26,7 +26,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, smoke: bool, **_options: Any) -> None:
         """Run until stopped; exit 1 with one line when that cannot be done."""
         try:
-            run_platform(smoke_only=smoke, show=self.stdout.write)
+            run_platform(smoke_only=smoke, show=self._show)
         except LaunchError as error:
             self.stderr.write(f"error: {error}")
             sys.exit(1)
+
+    def _show(self, text: str) -> None:
+        """Print at once: the lines of the processes go by another way, and must not overtake."""
+        self.stdout.write(text)
+        self.stdout.flush()
