@@ -9,18 +9,16 @@ from scheduling.redaction.redactor import Redactor
 TYPED = frozenset(
     {"event_id", "trace_id", "span_id", "parent_span_id", "replay_id", "profile_id", "timestamp"}
 )
-Filter = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any] | None]
 
 
-def sentry_filter(redactor: Redactor) -> Any:
+def sentry_filter(redactor: Redactor) -> Callable[[Any, Any], Any]:
     """Return a `before_send` for sentry_sdk: the event redacted, or dropped if that fails."""
 
-    def redact(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
+    def redact(event: Any, hint: Any) -> Any:
         del hint
         try:
-            redacted: dict[str, Any] = redactor.value(event, typed=TYPED)
+            return redactor.value(event, typed=TYPED)
         except Exception:  # noqa: BLE001 an event that cannot be redacted may not leave
             return None
-        return redacted
 
     return redact

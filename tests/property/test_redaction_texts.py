@@ -44,6 +44,11 @@ any_value = st.recursive(
 @given(redactor=any_redactor, text=any_text)
 @example(Redactor(), 'password="abc\\')
 @example(Redactor(placeholder="** hidden **"), "password=x")
+@example(
+    Redactor(placeholder="XXX", keep_hashes=True), "f" * 40 + "-----BEGIN RSA PRIVATE KEY-----"
+)
+@example(Redactor(("a+b",), placeholder="XXX"), "sk-proj-abc")
+@example(Redactor(), "0@0.AA+@0.AA")
 def test_masking_twice_is_masking_once(redactor: Redactor, text: str) -> None:
     once = redactor.text(text)
 
@@ -58,17 +63,17 @@ def test_masking_a_nested_value_twice_is_masking_it_once(redactor: Redactor, val
     assert redactor.value(once) == once
 
 
-LENGTH = 100_000
+LENGTH = 500_000
 
 
-@pytest.mark.timeout(60)  # quadratic time on such a length would take many minutes
-@pytest.mark.parametrize("piece", [*PIECES, *(a + b for a in PIECES[:16] for b in PIECES[16:48:3])])
+@pytest.mark.timeout(20)  # quadratic time on such a length takes minutes
+@pytest.mark.parametrize("piece", [*PIECES, *(a + b for a in PIECES[:9] for b in PIECES[10:40:5])])
 def test_a_long_repetition_is_masked_in_linear_time(piece: str) -> None:
     assert isinstance(Redactor().text(piece * (LENGTH // len(piece))), str)
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("end", ["", "!", "@", "=", '"', "\n", "."])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("end", ["", "@"])
 @pytest.mark.parametrize("start", ["", "token=", 'token="', "a@", "eyJ", "sk-", "://", "Bearer "])
 @pytest.mark.parametrize("run", [")", "a.", " ", "\\", "A/", "1:", '\\"', "-a"])
 def test_a_long_run_between_edges_is_masked_in_linear_time(start: str, run: str, end: str) -> None:

@@ -101,6 +101,13 @@ def test_a_date_that_was_left_out_moves_whole_onto_the_next() -> None:
     ]  # fmt: skip
 
 
+def test_a_gap_may_reach_into_the_new_year() -> None:
+    # Kiritimati left 1994-12-31 out; what was due on it runs a day later on its clock.
+    job = Crontab("0", "20", day_of_month="31", zone="Pacific/Kiritimati")
+
+    assert ticks(job, "1994-12-01 00:00", "1995-01-15 00:00") == ["1995-01-01 06:00"]
+
+
 def test_a_wildcard_runs_in_both_passes_of_an_overlap_and_in_no_gap() -> None:
     half_hourly = Crontab("*/30", "2", zone="Europe/Berlin")
 
