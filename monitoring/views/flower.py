@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 
 from monitoring.views.access import staff
 
@@ -20,16 +21,25 @@ CONTENT_SECURITY = {
     "script-src": [SELF, AUTOREFRESH],
     "style-src": [SELF, UNSAFE_INLINE],  # its tables set widths in style attributes
 }
-FORWARDED = ("Accept", "Accept-Language", "If-None-Match", "If-Modified-Since", "X-Requested-With")
+READ_BY_POST = "tasks/datatable"  # how the page of tasks asks for its rows
+FORWARDED = (
+    "Accept",
+    "Content-Type",
+    "Accept-Language",
+    "If-None-Match",
+    "If-Modified-Since",
+    "X-Requested-With",
+)
 RETURNED = ("Content-Type", "Etag", "Last-Modified", "Cache-Control", "Content-Disposition")
 
 
+@csrf_exempt  # nothing that changes anything passes, and Flower's own pages know no token of ours
 @never_cache
 @csp_update(CONTENT_SECURITY)
 @staff
 def flower(request: HttpRequest, path: str = "") -> HttpResponse:
     """Return Flower's page; 405 for anything but reading, 503 while Flower is not there."""
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in {"GET", "HEAD"} and (request.method, path) != ("POST", READ_BY_POST):
         return _said(request, 405, "Flower is for looking here. To act on runs, use the admin.")
     if not settings.OPS_FLOWER_URL:
         return _said(
@@ -51,6 +61,7 @@ def _ask(request: HttpRequest, path: str) -> httpx.Response:
     return httpx.request(
         str(request.method),
         f"{parts.scheme}://{address}{base}/{path}" + (f"?{query}" if query else ""),
+        content=request.body,
         headers=headers,
         auth=(parts.username, parts.password or "") if parts.username else None,
         timeout=TIMEOUT_SECONDS,

@@ -14,7 +14,7 @@ def extract(sheet: Path, *, snapshot: Path, first_run: bool) -> list[Reading]:
     """Return the readings of `sheet`; on the first run the shipped one is put there before."""
     if first_run and not sheet.exists():
         write_whole(sheet, SHIPPED_SHEET.read_bytes())
-    readings = parse(_read(sheet), source=sheet)
+    readings = parse(_read(sheet), sheet=sheet)
     write_record(snapshot, {"sheet": sheet.name, "rows": [asdict(reading) for reading in readings]})
     return readings
 

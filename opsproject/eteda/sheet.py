@@ -25,74 +25,82 @@ class Reading:
     critical_at: float
 
 
-def parse(text: str, *, source: Path) -> list[Reading]:
-    """Return the readings of a CSV text; raise an EtedaError that names file, line and column."""
+@dataclass(frozen=True)
+class Place:
+    """Where in which sheet something stands."""
+
+    sheet: Path
+    line: int
+
+    def refusal(self, problem: str, *, column: str = "") -> SheetRowError:
+        """Return the error that names the place; the path comes last, for it is long."""
+        where = f"line {self.line}, column {column}" if column else f"line {self.line}"
+        return SheetRowError(f"{where}: {problem} (in {self.sheet})")
+
+
+def parse(text: str, *, sheet: Path) -> list[Reading]:
+    """Return the readings of a CSV text; raise an EtedaError that names line, column and sheet."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    readings: dict[tuple[str, str], Reading] = {}
     try:
-        _check_header(reader.fieldnames, source)
-        readings = [_reading(row, f"{source} line {reader.line_num}") for row in reader]
+        _check_header(reader.fieldnames, sheet)
+        for row in reader:
+            place = Place(sheet, reader.line_num)
+            reading = _reading(row, place)
+            if readings.setdefault((reading.service, reading.metric), reading) is not reading:
+                raise place.refusal(
+                    f"{reading.service} / {reading.metric} stands there twice; remove one of them"
+                )
     except csv.Error as error:
-        where = f"{source} line {reader.reader.line_num}"  # the outer count stops at the last row
-        raise SheetRowError(f"{where}: not CSV ({error}); check the quotes") from error
+        place = Place(sheet, reader.reader.line_num)  # the outer count stops at the last good row
+        raise place.refusal(f"not CSV ({error}); check the quotes") from error
     if not readings:
-        raise SheetRowError(f"{source}: no rows below the header; add at least one reading")
-    _refuse_duplicates(readings, source)
-    return readings
+        raise Place(sheet, 2).refusal("no rows below the header; add at least one reading")
+    return list(readings.values())
 
 
-def _check_header(found: object, source: Path) -> None:
+def _check_header(found: object, sheet: Path) -> None:
     if not isinstance(found, list) or tuple(name.strip() for name in found) != COLUMNS:
         raise SheetHeaderError(
-            f"{source} line 1: the columns are {found!r}; write them as {','.join(COLUMNS)}"
+            f"line 1: the columns are {found!r}; write them as {','.join(COLUMNS)} (in {sheet})"
         )
 
 
-def _reading(row: dict[str | None, str | None], where: str) -> Reading:
+def _reading(row: dict[str | None, str | None], place: Place) -> Reading:
     if None in row or None in row.values():
-        raise SheetRowError(
-            f"{where}: the row does not have {len(COLUMNS)} cells; "
+        raise place.refusal(
+            f"the row does not have {len(COLUMNS)} cells; "
             "quote cells that contain a comma and fill in the missing ones"
         )
     cells = {str(name).strip(): str(cell).strip() for name, cell in row.items()}
     reading = Reading(
-        service=_text(cells, "service", where),
-        metric=_text(cells, "metric", where),
+        service=_text(cells, "service", place),
+        metric=_text(cells, "metric", place),
         unit=cells["unit"],
-        value=_number(cells, "value", where),
-        warn_at=_number(cells, "warn_at", where),
-        critical_at=_number(cells, "critical_at", where),
+        value=_number(cells, "value", place),
+        warn_at=_number(cells, "warn_at", place),
+        critical_at=_number(cells, "critical_at", place),
     )
     if not 0 < reading.warn_at <= reading.critical_at:
-        raise SheetRowError(
-            f"{where}, column warn_at: {cells['warn_at']!r} must be above 0 and "
-            f"not above critical_at {cells['critical_at']!r}; correct one of them"
+        raise place.refusal(
+            f"{cells['warn_at']!r} must be above 0 and not above critical_at "
+            f"{cells['critical_at']!r}; correct one of them",
+            column="warn_at",
         )
     return reading
 
 
-def _text(cells: dict[str, str], column: str, where: str) -> str:
+def _text(cells: dict[str, str], column: str, place: Place) -> str:
     if not cells[column]:
-        raise SheetRowError(f"{where}, column {column}: empty; name the {column}")
+        raise place.refusal(f"empty; name the {column}", column=column)
     return cells[column]
 
 
-def _number(cells: dict[str, str], column: str, where: str) -> float:
+def _number(cells: dict[str, str], column: str, place: Place) -> float:
     cell = cells[column]
     if not NUMBER.fullmatch(cell) or not math.isfinite(number := float(cell)):
-        raise SheetRowError(
-            f"{where}, column {column}: {cell[:80]!r} is not a number; "
-            "write digits with a decimal point, such as 12.5"
+        raise place.refusal(
+            f"{cell[:80]!r} is not a number; write digits with a decimal point, such as 12.5",
+            column=column,
         )
     return number
-
-
-def _refuse_duplicates(readings: list[Reading], source: Path) -> None:
-    seen: set[tuple[str, str]] = set()
-    for reading in readings:
-        key = (reading.service, reading.metric)
-        if key in seen:
-            raise SheetRowError(
-                f"{source}, columns service and metric: {' / '.join(key)!r} "
-                "stands there twice; remove one of the rows"
-            )
-        seen.add(key)

@@ -1,7 +1,11 @@
 """Flower behind its staff check, with a real HTTP server in Flower's place."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
@@ -9,7 +13,9 @@ from typing import Any, ClassVar
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from tornado.template import filter_whitespace
 
+from monitoring.views.flower import AUTOREFRESH
 from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +40,15 @@ class Upstream(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Set-Cookie", "flower=1")
         self.send_header("Server", "inside")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """Answer with what was sent."""
+        self.asked.append((self.command, self.path, dict(self.headers)))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -127,6 +142,17 @@ def test_flower_is_for_reading(admin_client: Client, upstream: type[Upstream], m
     assert "use the admin" in response.content.decode()
 
 
+def test_the_rows_of_the_tasks_page_are_read_by_post(upstream: type[Upstream]) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.create_superuser("root"))
+
+    response = strict.post("/flower/tasks/datatable", {"draw": "1"})
+
+    assert response.status_code == 200
+    assert b'name="draw"' in response.content
+    assert upstream.asked[0][2]["Content-Type"].startswith("multipart/form-data")
+
+
 def test_a_flower_that_does_not_answer_is_said_in_words(
     admin_client: Client, settings: Any
 ) -> None:
@@ -148,3 +174,21 @@ def test_a_flower_that_is_not_configured_is_said_in_words(
 
     assert response.status_code == 503
     assert "OPS_FLOWER_URL" in response.content.decode()
+
+
+def test_the_allowed_inline_script_is_that_of_the_installed_flower() -> None:
+    package = find_spec("flower")
+    assert package
+    assert package.origin
+    templates = Path(package.origin).parent / "templates"
+    sources = [path.read_text() for path in templates.glob("*.html")]
+    inline = [
+        script
+        for source in sources
+        for script in re.findall(r"<script[^>]*>([^<]+)</script>", source)
+    ]
+    assert len(inline) == 1
+    served = filter_whitespace("single", inline[0].replace("{{ autorefresh }}", "1"))
+    digest = base64.b64encode(hashlib.sha256(served.encode()).digest()).decode()
+
+    assert f"'sha256-{digest}'" == AUTOREFRESH

@@ -115,7 +115,13 @@ def test_a_job_is_shown_with_schedule_due_time_and_verdicts(
 ) -> None:
     job = make_job("pipeline", every=15)
     ended(job, ago=40)
-    ended(job, ago=20, state=RunState.FAILED, error_code="EtedaError", error="line 3 is broken")
+    ended(
+        job,
+        ago=20,
+        state=RunState.FAILED,
+        error_code="EtedaError",
+        error="SheetRowError: line 3 is broken",
+    )
     SkippedTicks.objects.create(
         job=job,
         epoch=job.epochs.get(),
@@ -134,7 +140,7 @@ def test_a_job_is_shown_with_schedule_due_time_and_verdicts(
     assert [tone for tone, _ in bar] == ["good", "bad", "neutral"]
     assert bar[1][1].startswith("failed (EtedaError)")
     assert bar[2][1].startswith("2 × skipped (overlap)")
-    assert "EtedaError: line 3 is broken" in page
+    assert "SheetRowError: line 3 is broken" in page
 
 
 @pytest.mark.parametrize(
