@@ -23,6 +23,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from scheduling.redaction import RedactionError, Redactor
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"real": 8095, "mock": 9095}
 SECRETS = ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SENTRY_DSN", "OPS_FLOWER_URL")
@@ -86,13 +88,13 @@ class Environment(BaseSettings):
 
     @field_validator("OPS_REDACTION_PATTERNS")
     @classmethod
-    def _compilable(cls, value: list[str]) -> list[str]:
-        for pattern in value:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        return value
+    def _usable_patterns(cls, value: list[str]) -> list[str]:
+        return list(_redactor(patterns=tuple(value)).patterns)
+
+    @field_validator("OPS_REDACTION_PLACEHOLDER")
+    @classmethod
+    def _usable_placeholder(cls, value: str) -> str:
+        return _redactor(placeholder=value).placeholder
 
     @field_validator("OPS_TARGETS")
     @classmethod
@@ -175,9 +177,17 @@ def refuse_unknown_names(environ: Mapping[str, str]) -> None:
             raise ImproperlyConfigured(f"{name} is not a setting: {hint}")
 
 
+def _redactor(**given: Any) -> Redactor:
+    try:
+        return Redactor(**given)
+    except RedactionError as error:
+        raise ValueError(str(error)) from error
+
+
 def _describe(item: Any) -> str:
     """Say which variable is wrong and why, never with a secret's value."""
     name, *path = (str(part) for part in item["loc"])
     where = name + "".join(f"[{part}]" for part in path)
     shown = "" if name in SECRETS or path else f"={item['input']!r}"
-    return f"{where}{shown} is refused: {item['msg']} (see docs/configuration.md)"
+    problem = item["msg"].removeprefix("Value error, ")
+    return f"{where}{shown} is refused: {problem} (see docs/configuration.md)"

@@ -128,7 +128,6 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = OPS_DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True  # the platform starts without a collectstatic step
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "status"
@@ -159,6 +158,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.OPS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.OPS_HTTPS else None
 REST_KNOX = {"TOKEN_TTL": None}
 KNOX_TOKEN_MODEL = "scheduling.ApiToken"  # noqa: S105 the name of a model
+MIGRATION_MODULES = {"knox": None}  # its migrations make a token table that ours replaces
 OPS_FLOWER_URL = ENV.OPS_FLOWER_URL.get_secret_value() if ENV.OPS_FLOWER_URL else ""
 
 # --- time and language --------------------------------------------------------------------------
@@ -180,7 +180,6 @@ CELERY_TASK_IGNORE_RESULT = True  # results live in the ledger
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows tasks
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # the ledger fences the repeat
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -208,12 +207,18 @@ LOGGING = {
     "loggers": {"httpx": {"level": "WARNING"}},
 }
 if ENV.SENTRY_DSN:
-    from scheduling.redaction import redact_sentry_event
+    from scheduling.redaction import Redactor, sentry_filter
 
     sentry_sdk.init(
         dsn=ENV.SENTRY_DSN.get_secret_value(),
         environment=SCHEDULER_SCOPE,
         send_default_pii=False,
-        before_send=redact_sentry_event,
+        before_send=sentry_filter(
+            Redactor(
+                OPS_REDACTION_PATTERNS,
+                placeholder=OPS_REDACTION_PLACEHOLDER,
+                keep_hashes=OPS_REDACTION_KEEP_HASHES,
+            )
+        ),
         before_send_log=None,
     )

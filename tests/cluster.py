@@ -37,7 +37,6 @@ class Cluster:
             "DATABASE_URL": url,
             "CELERY_BROKER_URL": self.broker_url,
             "OPS_DATA_DIR": str(self.directory),
-            "OPS_TARGETS": "{}",
             "SCHEDULER_TICK_SECONDS": "0.2",
         }
 

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from scheduling.actions.audit import Operator
+from scheduling.actions.change_policy import POLICY_FIELDS, change_policy
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job
@@ -44,7 +45,7 @@ def make_job(db: None) -> JobMaker:
     del db
 
     def make(job_id: str = "job", *, every: float | None = 10, **given: Any) -> Job:
-        policy = {name: given.pop(name) for name in list(given) if name in POLICY}
+        policy = {name: given.pop(name) for name in POLICY_FIELDS if name in given}
         schedule = given.pop("schedule", None)
         if schedule is None and every is not None:
             recurrence = Interval(datetime.now(UTC), timedelta(seconds=every))
@@ -52,16 +53,11 @@ def make_job(db: None) -> JobMaker:
         values = {"scope": "real", "task": "tests.task", **given}
         job = create_job(NewJob(job_id=job_id, schedule=schedule, **values), OPERATOR)
         if policy:
-            Job.objects.filter(pk=job.pk).update(**policy)
+            change_policy(job, OPERATOR, policy)
             job.refresh_from_db()
         return job
 
     return make
-
-
-POLICY = {
-    field.name for field in Job._meta.get_fields() if field.concrete
-} - {"scope", "job_id", "task", "params", "queue", "description", "enabled", "schedule"}
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def running_rabbitmq(directory: Path) -> Iterator[str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(free_port()),
+        "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
     }
     with (directory / "rabbitmq.log").open("wb") as log:
         server = subprocess.Popen(
@@ -108,7 +109,9 @@ def running_rabbitmq(directory: Path) -> Iterator[str]:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
         subprocess.run(
-            ["epmd", "-port", environment["ERL_EPMD_PORT"], "-kill"], check=False, capture_output=True
+            ["epmd", "-port", environment["ERL_EPMD_PORT"], "-kill"],
+            check=False,
+            capture_output=True,
         )
 
 
@@ -127,7 +130,10 @@ def running_postgres() -> Iterator[str]:
     data = directory / "data"
     _run([binaries / "initdb", "-D", data, "-U", "ops", "-A", "trust", "-E", "UTF8"], user)
     options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c max_connections=200"
-    _run([binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", directory / "log", "start"], user)
+    _run(
+        [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", directory / "log", "start"],
+        user,
+    )
     try:
         yield f"postgresql://ops@127.0.0.1:{port}/postgres"
     finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from django.db import transaction
@@ -41,9 +42,21 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
         setattr(job, name, value)
     check_fields(job)
     job.save(update_fields=list(changes))
+    _keep_row_in_step(job)
     after = {name: _plain(getattr(job, name)) for name in changes}
     record(operator, "change_policy", job, before=before, after=after)
     return job
+
+
+def _keep_row_in_step(job: Job) -> None:
+    """Write what django-celery-beat's row also says, or it would pass for somebody's edit."""
+    if job.schedule is None:
+        return
+    job.schedule.description = job.description
+    job.schedule.expire_seconds = (
+        None if job.expires_after is None else ceil(job.expires_after.total_seconds())
+    )
+    job.schedule.save()
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ from scheduling.models import Job, JobStatus, ScheduleEpoch
 logger = logging.getLogger(__name__)
 
 NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
-COPIED = ("task", "args", "params", "queue", "enabled", "expires_after")
+COPIED = ("task", "args", "params", "queue", "enabled", "description", "expires_after")
 
 
 class Adoption:

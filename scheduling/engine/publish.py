@@ -5,6 +5,7 @@ when the broker is back.
 """
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
@@ -12,6 +13,7 @@ from math import ceil
 from celery import Celery
 from django.db import transaction
 from django.db.models import F
+from kombu import Producer
 from kombu.exceptions import OperationalError
 
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence
@@ -33,41 +35,53 @@ class Publisher:
         self.available = True
 
     def publish(self, runs: Sequence[Run], *, now: datetime) -> int:
-        """Send the runs in order, stopping at the first failure; return how many were sent."""
+        """Send the runs in order, until the broker fails; return how many were sent."""
         sent: list[Run] = []
+        waiting = deque(runs)
         try:
-            self._send_all(runs, sent)
+            while waiting:
+                self._send_all(waiting, sent)
             self.available = True
         except (OperationalError, OSError) as error:
             self.available = False
             logger.warning(
-                "broker_unreachable",
-                extra={"unpublished": len(runs) - len(sent), "error": str(error)},
+                "broker_unreachable", extra={"unpublished": len(waiting), "error": str(error)}
             )
         _note_published(sent, now)
         return len(sent)
 
-    def _send_all(self, runs: Sequence[Run], sent: list[Run]) -> None:
+    def _send_all(self, waiting: deque[Run], sent: list[Run]) -> None:
+        """Send until done, or until a run's queue refuses it: that closes the channel."""
         with self.app.producer_or_acquire() as producer:
-            for run in runs:
-                self.app.send_task(
-                    run.task,
-                    args=run.args,
-                    kwargs=run.params,
-                    task_id=str(run.attempt_id),
-                    queue=run.queue,
-                    producer=producer,
-                    headers={
-                        HEADER: str(Fence(run.id, run.attempt)),
-                        RETRIES_HEADER: run.retry_count,
-                    },
-                    soft_time_limit=ceil(run.timeout.total_seconds()),
-                    time_limit=ceil((run.timeout + HARD_LIMIT_MARGIN).total_seconds()),
-                    ignore_result=True,
-                    retry=True,
-                    retry_policy=RETRY_POLICY,
-                )
-                sent.append(run)
+            while waiting:
+                run = waiting[0]
+                try:
+                    self._send(run, producer)
+                except (OperationalError, OSError):
+                    raise
+                except Exception as error:
+                    # One queue that refuses its message must not keep the others waiting.
+                    logger.exception("message_refused", extra={"queue": run.queue})
+                    Run.objects.filter(id=run.id).update(error=f"not published: {error}")
+                    waiting.popleft()
+                    return
+                sent.append(waiting.popleft())
+
+    def _send(self, run: Run, producer: Producer) -> None:
+        self.app.send_task(
+            run.task,
+            args=run.args,
+            kwargs=run.params,
+            task_id=str(run.attempt_id),
+            queue=run.queue,
+            producer=producer,
+            headers={HEADER: str(Fence(run.id, run.attempt)), RETRIES_HEADER: run.retry_count},
+            soft_time_limit=ceil(run.timeout.total_seconds()),
+            time_limit=ceil((run.timeout + HARD_LIMIT_MARGIN).total_seconds()),
+            ignore_result=True,
+            retry=True,
+            retry_policy=RETRY_POLICY,
+        )
 
 
 def _note_published(runs: Sequence[Run], now: datetime) -> None:

@@ -91,8 +91,14 @@ class Heartbeat(threading.Thread):
         wanted = Job.objects.in_scope(settings.SCHEDULER_SCOPE).filter(task__in=tasks)
         for queue in set(wanted.values_list("queue", flat=True).distinct()) - known:
             logger.info("queue_added", extra={"queue": queue})
-            self._consumer.call_soon(self._consumer.add_task_queue, queue)
+            self._consumer.call_soon(_serve, self._consumer, queue)
             runtime.mailbox.wake()
+
+
+def _serve(consumer: Any, queue: str) -> None:
+    """Consume a queue as the app would declare it: Celery's own call would make it a classic one."""
+    consumer.app.amqp.queues[queue]
+    consumer.add_task_queue(queue)
 
 
 def _reserved() -> dict[str, int]:

@@ -1,0 +1,164 @@
+"""What operators do, and the trail it leaves."""
+
+from datetime import timedelta
+
+import pytest
+
+from scheduling.actions.audit import Operator
+from scheduling.actions.change_policy import change_policy
+from scheduling.actions.create_job import NewJob, create_job
+from scheduling.actions.pause_job import pause_job
+from scheduling.actions.resume_job import resume_job
+from scheduling.actions.sync_targets import sync_targets
+from scheduling.actions.trigger_run import trigger_run
+from scheduling.clock import database_now
+from scheduling.engine.pauses import end_pauses
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.errors import DuplicateJob, InvalidJob
+from scheduling.ledger import account_of
+from scheduling.models import AuditEntry, Job, Pause, Run, SkippedTicks
+from scheduling.states import RunState
+from tests.conftest import JobMaker
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_standing_jobs_are_made_once() -> None:
+    assert {job.job_id for job in sync_targets()} == {
+        "pipeline",
+        "broker_heartbeat",
+        "dashboard_update",
+        "backup_maintenance",
+    }
+    assert sync_targets() == []
+
+
+def test_a_duplicate_id_is_refused_and_keeps_nothing(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    make_job("a")
+    with pytest.raises(DuplicateJob, match="'a' exists"):
+        create_job(NewJob(scope="real", job_id="a", task="t"), operator)
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"job_id": "no spaces please"}, "job_id"),
+        ({"task": ""}, "task"),
+        ({"queue": "mock.jobs.a"}, "queue"),
+        ({"max_consecutive_errors": 0}, "max_consecutive_errors"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(
+    given: dict[str, object], named: str, operator: Operator
+) -> None:
+    values = {"scope": "real", "job_id": "a", "task": "t", **given}
+    with pytest.raises(InvalidJob) as refused:
+        create_job(NewJob(**values), operator)  # type: ignore[arg-type] # wrong on purpose
+    assert refused.value.field == named
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("queue", "name"),
+    [("", "real.jobs.a"), ("jobs.shared", "real.jobs.shared"), ("real.x", "real.x")],
+)
+def test_a_queue_carries_its_scope(queue: str, name: str, operator: Operator) -> None:
+    job = create_job(NewJob(scope="real", job_id="a", task="t", queue=queue), operator)
+    assert job.queue == name
+
+
+def test_a_manual_run_does_not_move_the_schedule(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job(params={"a": 1, "b": 2})
+    run = trigger_run(job, operator, params={"b": 3})
+    assert (run.params, run.scheduled_for, run.trigger) == ({"a": 1, "b": 3}, None, "manual")
+    due = job.next_due_at
+    job.refresh_from_db()
+    assert job.next_due_at == due
+
+
+def test_the_same_key_gives_the_same_run(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    first = trigger_run(job, operator, idempotency_key="k")
+    assert trigger_run(job, operator, idempotency_key="k").pk == first.pk
+    assert trigger_run(make_job("other"), operator, idempotency_key="k").pk != first.pk
+    assert Run.objects.count() == 2
+
+
+def test_a_paused_job_skips_its_ticks_and_says_so(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    due = job.next_due_at
+    assert due is not None
+    pause_job(job, operator, reason="maintenance")
+    plan_due_jobs("real", now=due + timedelta(seconds=20))
+    assert not Run.objects.exists()
+    skipped = SkippedTicks.objects.get()
+    assert (skipped.reason, skipped.count) == ("paused", 3)
+
+
+def test_a_pause_takes_back_what_has_not_started(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    pause_job(job, operator)
+    run = Run.objects.get()
+    assert (run.state, run.reason) == (RunState.SKIPPED, "paused")
+
+
+def test_run_now_works_on_a_paused_job(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    pause_job(job, operator)
+    assert trigger_run(job, operator).state == RunState.READY
+
+
+def test_a_job_paused_twice_keeps_its_first_pause(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    first = pause_job(job, operator, reason="first")
+    assert pause_job(job, operator, reason="second").pk == first.pk
+
+
+def test_a_resumed_job_runs_again(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    pause_job(job, operator)
+    resume_job(job, operator)
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    assert Run.objects.count() == 1
+    assert Pause.objects.get().ended_by == "tester"
+
+
+def test_a_pause_with_an_end_resumes_by_itself(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    due = job.next_due_at
+    assert due is not None
+    pause_job(job, operator, until=due + timedelta(seconds=15))
+    later = due + timedelta(seconds=20)
+    assert end_pauses("real", now=later) == 1
+    plan_due_jobs("real", now=later)
+    assert SkippedTicks.objects.get().count == 2
+    assert Run.objects.get().scheduled_for == later
+    assert account_of(job.pk, now=later).closes
+
+
+def test_a_pause_into_the_past_is_refused(make_job: JobMaker, operator: Operator) -> None:
+    with pytest.raises(InvalidJob, match="not in the future"):
+        pause_job(make_job(), operator, until=database_now() - timedelta(seconds=1))
+
+
+def test_a_changed_policy_is_audited_with_before_and_after(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    change_policy(make_job(), operator, {"timeout": timedelta(minutes=5)})
+    entry = AuditEntry.objects.get(action="change_policy")
+    assert (entry.actor, entry.door, entry.target) == ("tester", "test", "real:job")
+    assert (entry.before, entry.after) == ({"timeout": 1800.0}, {"timeout": 300.0})
+
+
+def test_a_policy_that_does_not_fit_changes_nothing(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job()
+    with pytest.raises(InvalidJob, match="max_parallel"):
+        change_policy(job, operator, {"max_parallel": 0, "priority": 5})
+    job.refresh_from_db()
+    assert (job.max_parallel, job.priority) == (1, 0)

@@ -1,0 +1,87 @@
+"""The admin calls the same actions as every other door, and history cannot be touched."""
+
+import pytest
+from django.contrib.admin import site
+from django.test import Client
+from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
+
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.models import AuditEntry, Job, Pause, Run
+from tests.conftest import JobMaker
+
+CHANGELIST = "admin:scheduling_job_changelist"
+
+
+def act(client: Client, action: str, job: Job) -> None:
+    response = client.post(
+        reverse(CHANGELIST), {"action": action, "_selected_action": [job.pk]}, follow=True
+    )
+    assert response.status_code == 200
+
+
+def test_run_now_pause_and_resume_are_actions(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    act(admin_client, "run_now", job)
+    assert Run.objects.get().trigger == "manual"
+    act(admin_client, "pause", job)
+    assert Pause.objects.get().paused_by == "admin"
+    act(admin_client, "resume", job)
+    assert Pause.objects.get().ended_by == "admin"
+    trail = AuditEntry.objects.filter(door="admin").order_by("id").values_list("action", flat=True)
+    assert list(trail) == ["trigger_run", "pause_job", "resume_job"]
+
+
+def test_the_policy_is_edited_through_its_action(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    url = reverse("admin:scheduling_job_change", args=[job.pk])
+    form = admin_client.get(url).context["adminform"].form
+    values = {name: form[name].value() for name in form.fields}
+    data = {name: "" if value is None else value for name, value in values.items()}
+    inline = {"pauses-TOTAL_FORMS": 0, "pauses-INITIAL_FORMS": 0}
+    response = admin_client.post(url, {**data, **inline, "max_parallel": 4})
+    assert response.status_code == 302
+    job.refresh_from_db()
+    assert job.max_parallel == 4
+    assert AuditEntry.objects.get(action="change_policy").after == {"max_parallel": 4}
+
+
+def test_every_page_of_every_model_opens(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    for model in site._registry:
+        name = f"{model._meta.app_label}_{model._meta.model_name}"
+        assert admin_client.get(reverse(f"admin:{name}_changelist")).status_code == 200, name
+        for row in model._default_manager.all()[:1]:
+            url = reverse(f"admin:{name}_change", args=[row.pk])
+            assert admin_client.get(url).status_code == 200, name
+
+
+def test_history_cannot_be_changed(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    run = Run.objects.get()
+    for page in ("change", "delete"):
+        url = reverse(f"admin:scheduling_run_{page}", args=[run.pk])
+        assert admin_client.post(url, {"state": "done", "post": "yes"}).status_code == 403
+    assert admin_client.get(reverse("admin:scheduling_run_add")).status_code == 403
+    run.refresh_from_db()
+    assert run.state == "ready"
+
+
+def test_a_schedule_edited_in_the_stock_admin_is_linked_from_its_job(
+    admin_client: Client, make_job: JobMaker
+) -> None:
+    job = make_job()
+    page = admin_client.get(reverse("admin:scheduling_job_change", args=[job.pk]))
+    row = PeriodicTask.objects.get()
+    assert reverse("admin:django_celery_beat_periodictask_change", args=[row.pk]) in (
+        page.content.decode()
+    )
+
+
+@pytest.mark.django_db
+def test_nobody_sees_the_admin_without_a_login(client: Client) -> None:
+    assert client.get(reverse(CHANGELIST)).status_code == 302

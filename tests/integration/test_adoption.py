@@ -1,0 +1,139 @@
+"""Periodic tasks written by others, and edits made elsewhere, are followed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import override_settings
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+from scheduling.clock import database_now
+from scheduling.engine.adopt import Adoption
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.ledger import account_of
+from scheduling.models import Job, Run, ScheduleEpoch
+from tests.conftest import JobMaker
+
+pytestmark = pytest.mark.django_db
+
+
+def every(seconds: int) -> IntervalSchedule:
+    return IntervalSchedule.objects.create(every=seconds, period=IntervalSchedule.SECONDS)
+
+
+def follow() -> datetime:
+    now = database_now()
+    Adoption("real").follow(now=now)
+    return now
+
+
+def test_a_foreign_periodic_task_becomes_a_job() -> None:
+    PeriodicTask.objects.create(
+        name="Nightly export (v2)", task="tests.task", kwargs='{"a": 1}', interval=every(30)
+    )
+    follow()
+    job = Job.objects.get()
+    assert (job.job_id, job.params, job.adopted) == ("Nightly-export-v2", {"a": 1}, True)
+    assert job.queue == "real.default"
+    assert job.next_due_at is not None
+
+
+def test_what_is_adopted_again_stays_one_job() -> None:
+    PeriodicTask.objects.create(name="a", task="tests.task", interval=every(30))
+    follow()
+    follow()
+    assert Job.objects.count() == ScheduleEpoch.objects.count() == 1
+
+
+def test_two_names_that_read_alike_get_two_ids() -> None:
+    PeriodicTask.objects.create(name="a b", task="tests.task", interval=every(30))
+    PeriodicTask.objects.create(name="a/b", task="tests.task", interval=every(30))
+    follow()
+    assert len(set(Job.objects.values_list("job_id", flat=True))) == 2
+
+
+@override_settings(OPS_ADOPT_SCOPE="mock")
+def test_another_scope_adopts_nothing_that_is_not_its_own() -> None:
+    PeriodicTask.objects.create(name="a", task="tests.task", interval=every(30))
+    follow()
+    assert not Job.objects.exists()
+
+
+def test_a_row_with_broken_json_does_not_stop_the_others() -> None:
+    PeriodicTask.objects.create(name="broken", task="t", kwargs="{", interval=every(30))
+    PeriodicTask.objects.create(name="whole", task="t", interval=every(30))
+    follow()
+    assert Job.objects.get().job_id == "whole"
+
+
+def test_an_edited_schedule_opens_a_new_epoch_and_settles_the_old(make_job: JobMaker) -> None:
+    job = make_job(every=10)
+    schedule = PeriodicTask.objects.get()
+    schedule.interval = every(3600)
+    schedule.save()
+    now = follow()
+    old, new = ScheduleEpoch.objects.order_by("id")
+    assert (old.to_at, new.from_at) == (now, now)
+    assert account_of(job.pk, now=now).closes
+    job.refresh_from_db()
+    assert job.next_due_at == now + timedelta(hours=1)
+
+
+def test_a_save_without_a_change_keeps_the_grid(make_job: JobMaker) -> None:
+    job = make_job(every=10)
+    due = job.next_due_at
+    PeriodicTask.objects.get().save()
+    follow()
+    job.refresh_from_db()
+    assert (job.next_due_at, ScheduleEpoch.objects.count()) == (due, 1)
+
+
+def test_a_disabled_task_has_no_epoch_and_an_enabled_one_starts_anew(make_job: JobMaker) -> None:
+    job = make_job()
+    schedule = PeriodicTask.objects.get()
+    schedule.enabled = False
+    schedule.save()
+    follow()
+    job.refresh_from_db()
+    assert (job.enabled, job.next_due_at) == (False, None)
+    assert not ScheduleEpoch.objects.filter(to_at=None).exists()
+    schedule.enabled = True
+    schedule.save()
+    follow()
+    job.refresh_from_db()
+    assert job.enabled
+    assert job.next_due_at is not None
+
+
+def test_edited_arguments_reach_the_next_run_and_not_the_last(make_job: JobMaker) -> None:
+    job = make_job(params={"a": 1}, overlap="queue")
+    plan_due_jobs("real", now=_due(job))
+    schedule = PeriodicTask.objects.get()
+    schedule.kwargs = '{"a": 2}'
+    schedule.save()
+    follow()
+    plan_due_jobs("real", now=_due(job))
+    assert [run.params for run in Run.objects.order_by("id")] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_deleted_periodic_task_leaves_its_job_without_a_schedule(make_job: JobMaker) -> None:
+    job = make_job()
+    PeriodicTask.objects.all().delete()
+    now = follow()
+    job.refresh_from_db()
+    assert (job.schedule, job.next_due_at) == (None, None)
+    assert account_of(job.pk, now=now).closes
+
+
+def test_a_crontab_row_keeps_its_zone() -> None:
+    row = CrontabSchedule.objects.create(minute="0", hour="9", timezone="Asia/Seoul")
+    PeriodicTask.objects.create(name="a", task="tests.task", crontab=row)
+    follow()
+    due = Job.objects.get().next_due_at
+    assert due is not None
+    assert due.astimezone(UTC).hour == 0
+
+
+def _due(job: Job) -> datetime:
+    job.refresh_from_db()
+    assert job.next_due_at is not None
+    return job.next_due_at
