@@ -131,16 +131,22 @@ def run_pytest(arguments: list[str]) -> NoReturn:
 
 
 def run_django(arguments: list[str]) -> None:
-    """Hand over to Django; a setting that it refuses is one line, not a traceback."""
+    """Hand over to Django; a setting or a database that refuses is one line, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsproject.settings")
     # Imported here, because on a bare machine they are not there to be imported above.
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.db import OperationalError  # noqa: PLC0415
 
     try:
         execute_from_command_line([sys.argv[0], *arguments])
     except ImproperlyConfigured as error:
         refuse(str(error))
+    except OperationalError as error:
+        if "--traceback" in arguments:
+            raise
+        reason = " ".join(str(error).split())
+        refuse(f"the database refuses ({reason}): check DATABASE_URL, and run `manage.py migrate`")
 
 
 def become(command: list[str], environment: dict[str, str]) -> NoReturn:

@@ -40,7 +40,6 @@ def run_platform(*, smoke_only: bool, show: Callable[[str], None]) -> None:
     ):
         require_free(settings.OPS_PORT)
         ensure_secret_key(directory)
-        settings.STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where it is missing
         require_database()
         broker = choose_broker(_given_broker(), directory=directory)
         with refusals_in_words():
