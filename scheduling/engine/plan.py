@@ -18,7 +18,7 @@ from django.db.models import Count, F
 from scheduling.engine.epochs import next_due
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
 from scheduling.recurrence import Recurrence
-from scheduling.states import OPEN, RunState, SkipReason, Trigger
+from scheduling.states import RunState, SkipReason, Trigger
 from scheduling.transitions import open_runs
 from scheduling.verdicts import Situation, judge
 
@@ -119,7 +119,8 @@ class _Standing:
             },
             open_runs=Counter(
                 dict(
-                    Run.objects.filter(job_id__in=ids, state__in=OPEN)
+                    Run.objects.open()
+                    .filter(job_id__in=ids)
                     .order_by()
                     .values_list("job_id")
                     .annotate(Count("id"))

@@ -92,7 +92,8 @@ def _note_published(runs: Sequence[Run], now: datetime) -> None:
         # What a worker has locked is being started, and needs no note any more.
         waiting = (
             Run.objects.select_for_update(skip_locked=True)
-            .filter(id__in=[run.id for run in runs], state=RunState.QUEUED)
+            .open(RunState.QUEUED)
+            .filter(id__in=[run.id for run in runs])
             .order_by("id")
             .values_list("id", flat=True)
         )

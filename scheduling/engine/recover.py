@@ -18,13 +18,8 @@ PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish befor
 
 def expire_waiting(scope: str, *, now: datetime) -> int:
     """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
-    late = Run.objects.in_scope(scope).filter(
-        state__in=[RunState.PENDING, RunState.READY, RunState.QUEUED],
-        attempt__lte=1,
-        retry_count=0,
-        lost_count=0,
-        expires_at__lt=now,
-    )
+    unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
+    late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
     ids = list(late.order_by("id").values_list("id", flat=True)[:BATCH])
     return skip(ids, SkipReason.EXPIRED, now=now) if ids else 0
 
@@ -44,7 +39,7 @@ def take_from_lost_workers(
 
 def _take_runs(scope: str, now: datetime) -> int:
     """Take whatever runs on a worker that is lost or stopped: also what an earlier crash left."""
-    orphans = Run.objects.in_scope(scope).filter(state=RunState.RUNNING)
+    orphans = Run.objects.open(RunState.RUNNING).filter(scope=scope)
     gone = orphans.filter(worker__lost_at__isnull=False) | orphans.filter(
         worker__stopped_at__isnull=False
     )
@@ -54,8 +49,8 @@ def _take_runs(scope: str, now: datetime) -> int:
 
 def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     """Send the messages whose claimer died, or had no broker, before it could; return how many."""
-    unsent = Run.objects.in_scope(scope).filter(
-        state=RunState.QUEUED, published_at=None, queued_at__lt=now - PUBLISH_LEASE
+    unsent = Run.objects.open(RunState.QUEUED).filter(
+        scope=scope, published_at=None, queued_at__lt=now - PUBLISH_LEASE
     )
     runs = list(unsent.in_claim_order()[:BATCH])
     return publisher.publish(runs, now=now) if runs else 0

@@ -65,8 +65,8 @@ class MissingMessages:
         return +expected
 
     def _published(self) -> RunQuerySet:
-        return Run.objects.in_scope(self.scope).filter(
-            state=RunState.QUEUED, published_at__isnull=False
+        return Run.objects.open(RunState.QUEUED).filter(
+            scope=self.scope, published_at__isnull=False
         )
 
     def _depths(self, queues: Counter[str]) -> dict[str, int]:

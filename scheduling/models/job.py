@@ -128,7 +128,7 @@ class Job(models.Model):
             models.Index(
                 fields=["scope", "next_due_at"],
                 name="job_due",
-                condition=Q(next_due_at__isnull=False, enabled=True),
+                condition=Q(next_due_at__isnull=False),
             )
         ]
 

@@ -96,7 +96,7 @@ class Heartbeat(threading.Thread):
 
 
 def _serve(consumer: Any, queue: str) -> None:
-    """Consume a queue as the app would declare it: Celery's own call would make it a classic one."""
+    """Consume a queue as the app declares it; Celery's call alone would make a classic one."""
     consumer.app.amqp.queues[queue]
     consumer.add_task_queue(queue)
 

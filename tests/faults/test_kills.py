@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 import redis
@@ -99,7 +100,7 @@ def test_while_no_beat_lives_ticks_are_coalesced_and_not_lost(
     assert SkippedTicks.objects.filter(reason="coalesced").exists()
 
 
-def _beat_after_runs(cluster: Cluster, runs: int):  # type: ignore[no-untyped-def] # a Popen
+def _beat_after_runs(cluster: Cluster, runs: int) -> Popen[bytes]:
     beat = cluster.beat()
     wait_for_more(runs)
     return beat

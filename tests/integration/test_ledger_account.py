@@ -64,6 +64,7 @@ def test_a_doubled_verdict_is_found(history: tuple[Job, datetime]) -> None:
     job, now = history
     run = Run.objects.latest("scheduled_for")
     assert run.scheduled_for is not None
+    assert run.epoch is not None
     SkippedTicks.objects.create(
         job=job,
         epoch=run.epoch,

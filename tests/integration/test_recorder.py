@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from queue import Queue
 from uuid import UUID, uuid4
 
@@ -39,13 +40,17 @@ def claimed_runs(make_job: JobMaker, number: int) -> list[Run]:
     return claim_ready("real", now=now)
 
 
+def _note(answers: "Queue[tuple[Fence, bool]]", fence: Fence, granted: bool) -> None:  # noqa: FBT001
+    answers.put((fence, granted))
+
+
 def test_what_arrives_together_is_answered_in_one_go(
     recorder: Recorder, make_job: JobMaker
 ) -> None:
     answers: Queue[tuple[Fence, bool]] = Queue()
     fences = [Fence(run.pk, 1) for run in claimed_runs(make_job, 3)] + [Fence(uuid4(), 1)]
     for fence in fences:
-        recorder.ask_start(fence, lambda granted, fence=fence: answers.put((fence, granted)))
+        recorder.ask_start(fence, partial(_note, answers, fence))
     recorder.start()
     got = dict(answers.get(timeout=10) for _ in fences)
     assert [got[fence] for fence in fences] == [True, True, True, False]

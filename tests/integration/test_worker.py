@@ -40,7 +40,7 @@ def send(job: Job, publisher: Publisher, operator: Operator, times: int = 1) -> 
     return run
 
 
-def again(run: Run, publisher: Publisher) -> None:
+def again(publisher: Publisher) -> None:
     """Do what the beat does when a retry falls due."""
     wait_for(
         lambda: resolve_waiting("real", now=database_now()), seconds=20, what="the retry is due"
@@ -107,7 +107,7 @@ def test_declared_retries_wait_in_the_ledger_and_see_their_count(
     for attempt in (1, 2):
         wait_for_state(run, RunState.PENDING)
         assert (run.attempt, run.error_code) == (attempt, "ValueError")
-        again(run, publisher)
+        again(publisher)
     assert wait_for_state(run, RunState.DONE).result == 2
     assert [a.outcome for a in run.attempts.order_by("number")] == ["failed", "failed", "done"]
 
@@ -118,7 +118,7 @@ def test_an_explicit_retry_fails_with_its_own_error_when_used_up(
     cluster.worker()
     run = send(make_job(task="tests.asks_for_retry"), publisher, operator)
     wait_for_state(run, RunState.PENDING)
-    again(run, publisher)
+    again(publisher)
     assert wait_for_state(run, RunState.FAILED).error_code == "KeyError"
 
 
@@ -146,7 +146,7 @@ def test_a_pool_process_that_dies_fails_its_attempt_only(
     run = send(job, publisher, operator)
     wait_for_state(run, RunState.PENDING)
     assert run.error_code == "ProcessLost"
-    again(run, publisher)
+    again(publisher)
     assert wait_for_state(run, RunState.DONE).result == "survived"
 
 

@@ -1,0 +1,89 @@
+"""Jobs over REST: list, look at, run now, pause, resume."""
+
+from typing import Annotated
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from ninja import Body, Header, Query, Router, Status
+
+from scheduling.actions.pause_job import pause_job
+from scheduling.actions.resume_job import resume_job
+from scheduling.actions.trigger_run import trigger_run
+from scheduling.api.auth import TokenAuth, operator_of
+from scheduling.api.shapes import JobOut, PauseJob, Problem, RunNow, RunOut
+from scheduling.errors import UnknownJob
+from scheduling.models import Job
+from scheduling.models.token import Access
+
+READ = TokenAuth(Access.READ)
+OPERATE = TokenAuth(Access.OPERATE)
+REFUSALS = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
+MOST_JOBS = 1_000
+
+router = Router(tags=["jobs"])
+
+
+@router.get("/jobs", auth=READ, response={200: list[JobOut], **REFUSALS})
+def list_jobs(
+    request: HttpRequest,
+    limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> list[JobOut]:
+    """List the scope's jobs by id."""
+    del request
+    return [JobOut.of(job) for job in _jobs().order_by("job_id")[offset : offset + limit]]
+
+
+@router.get("/jobs/{job_id}", auth=READ, response={200: JobOut, **REFUSALS})
+def get_job(request: HttpRequest, job_id: str) -> JobOut:
+    """Return one job."""
+    del request
+    return JobOut.of(_job(job_id))
+
+
+@router.post("/jobs/{job_id}/run-now", auth=OPERATE, response={202: RunOut, **REFUSALS})
+def run_now(
+    request: HttpRequest,
+    job_id: str,
+    body: Annotated[RunNow | None, Body()] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
+) -> Status[RunOut]:
+    """Open a manual run; it does not move the schedule."""
+    job = _job(job_id)
+    run = trigger_run(
+        job,
+        operator_of(request),
+        params=body.params if body else None,
+        idempotency_key=idempotency_key,
+    )
+    return Status(202, RunOut.of(run, job))
+
+
+@router.post("/jobs/{job_id}/pause", auth=OPERATE, response={200: JobOut, **REFUSALS})
+def pause(
+    request: HttpRequest, job_id: str, body: Annotated[PauseJob | None, Body()] = None
+) -> JobOut:
+    """Pause the job until an instant, or until it is resumed."""
+    wish = body or PauseJob()
+    pause_job(_job(job_id), operator_of(request), reason=wish.reason, until=wish.until)
+    return JobOut.of(_job(job_id))
+
+
+@router.post("/jobs/{job_id}/resume", auth=OPERATE, response={200: JobOut, **REFUSALS})
+def resume(request: HttpRequest, job_id: str) -> JobOut:
+    """End the job's pause."""
+    resume_job(_job(job_id), operator_of(request))
+    return JobOut.of(_job(job_id))
+
+
+def _jobs() -> QuerySet[Job]:
+    jobs = Job.objects.in_scope(settings.SCHEDULER_SCOPE)
+    return jobs.select_related("status").prefetch_related("pauses", "epochs")
+
+
+def _job(job_id: str) -> Job:
+    found = _jobs().filter(job_id=job_id).first()
+    if found is None:
+        raise UnknownJob(settings.SCHEDULER_SCOPE, job_id)
+    return found

@@ -1,0 +1,87 @@
+"""What the API sends and takes."""
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Field, Schema
+from pydantic import AwareDatetime
+
+from scheduling.models import Job, Run
+
+
+class JobOut(Schema):
+    """A job as it stands."""
+
+    job_id: str
+    scope: str
+    task: str
+    queue: str
+    params: dict[str, Any]
+    description: str
+    enabled: bool
+    paused: bool
+    schedule: str
+    timeout_sec: float
+    next_due_at: datetime | None
+    last_run_at: datetime | None
+    last_status: str
+    last_error: str
+    consecutive_errors: int
+
+    @classmethod
+    def of(cls, job: Job) -> "JobOut":
+        """Read a job that was selected with its status, pauses and epochs."""
+        epoch = next((epoch for epoch in job.epochs.all() if epoch.to_at is None), None)
+        return cls(
+            job_id=job.job_id,
+            scope=job.scope,
+            task=job.task,
+            queue=job.queue,
+            params=job.params,
+            description=job.description,
+            enabled=job.enabled,
+            paused=any(pause.ended_at is None for pause in job.pauses.all()),
+            schedule=epoch.recurrence().in_words() if epoch else "",
+            timeout_sec=job.timeout.total_seconds(),
+            next_due_at=job.next_due_at,
+            last_run_at=job.status.last_run_at,
+            last_status=job.status.last_status,
+            last_error=job.status.last_error,
+            consecutive_errors=job.status.consecutive_errors,
+        )
+
+
+class RunNow(Schema, extra="forbid"):
+    """What a manual run may change."""
+
+    params: dict[str, Any] = Field(default_factory=dict, max_length=100)
+
+
+class RunOut(Schema):
+    """A line of the ledger."""
+
+    run_id: str
+    job_id: str
+    state: str
+    trigger_source: str
+
+    @classmethod
+    def of(cls, run: Run, job: Job) -> "RunOut":
+        """Read a run of the job."""
+        return cls(
+            run_id=str(run.id), job_id=job.job_id, state=run.state, trigger_source=run.trigger
+        )
+
+
+class PauseJob(Schema, extra="forbid"):
+    """Why, and until when; without an end it is paused until resumed."""
+
+    reason: str = Field(default="", max_length=1_000)
+    until: AwareDatetime | None = None
+
+
+class Problem(Schema):
+    """Every error has this shape."""
+
+    code: str
+    message: str
