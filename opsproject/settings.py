@@ -8,6 +8,7 @@ import dj_database_url
 import django_stubs_ext
 import sentry_sdk
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from opsproject.env import Target, read_environment
 
@@ -59,9 +60,14 @@ def _sqlite() -> dict[str, Any]:
 def _database() -> dict[str, Any]:
     if ENV.DATABASE_URL is None:
         return _sqlite()
-    given = dj_database_url.parse(
-        ENV.DATABASE_URL.get_secret_value(), conn_max_age=60, conn_health_checks=True
-    )
+    try:
+        given = dj_database_url.parse(
+            ENV.DATABASE_URL.get_secret_value(), conn_max_age=60, conn_health_checks=True
+        )
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is refused: use postgres://user:password@host:5432/name"
+        ) from None
     if given["ENGINE"].endswith("sqlite3"):
         return {**_sqlite(), "NAME": given["NAME"]}
     return {**given, "OPTIONS": {"connect_timeout": 5, **given.get("OPTIONS", {})}}
@@ -168,9 +174,12 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 
 # --- Celery: the database is the truth, the broker the fast path --------------------------------
+_broker_file = OPS_DATA_DIR / "broker_url"
 CELERY_BROKER_URL = (
     ENV.CELERY_BROKER_URL.get_secret_value()
     if ENV.CELERY_BROKER_URL
+    else _broker_file.read_text().strip()
+    if _broker_file.is_file()  # that of `up`, so that a worker started beside it finds it
     else "redis://127.0.0.1:6379/0"
 )
 CELERY_BEAT_SCHEDULER = "scheduling.beat:LedgerScheduler"

@@ -3,5 +3,6 @@
 `lifecycle` hooks into Celery's start; `step` ties the parts to each life of the consumer:
 `heartbeat` proves the process alive, `request` is the fence around a message, `recorder` writes
 starts and finishes from a thread of its own, `mailbox` carries its answers back to the event loop,
-and `child` is what differs inside the pool process.
+`child` is what differs inside the pool process, `endings` reads what Celery reports of an attempt,
+and `lost_redis` keeps the worker from dying with its broker.
 """

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.signals import celeryd_init, worker_init, worker_shutdown
 
+from scheduling.worker import lost_redis
 from scheduling.worker.child import tell_retries
 from scheduling.worker.runtime import runtime
 from scheduling.worker.step import LedgerStep
@@ -16,6 +17,7 @@ def _add_step(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Before the blueprint is built: the consumer gets our step."""
     instance.app.steps["consumer"].add(LedgerStep)
     runtime.follow_queues = not options.get("queues")
+    lost_redis.install()
 
 
 @worker_init.connect(weak=False)

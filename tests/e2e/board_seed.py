@@ -99,7 +99,7 @@ def _job(job_id: str, *, seconds: int, due_in: float) -> Job:
     return job
 
 
-def _past_runs(  # noqa: PLR0913 the knobs of an example
+def _past_runs(
     job: Job,
     worker: WorkerProcess,
     *,

@@ -154,6 +154,27 @@ def test_a_killed_broker_loses_nothing(
     assert_every_tick_has_one_verdict()
 
 
+def test_a_worker_outlives_its_broker_with_a_run_in_hand(
+    cluster: Cluster, make_job: JobMaker, valkey: Valkey, tmp_path: Path
+) -> None:
+    worker = cluster.worker()
+    seen, release = tmp_path / "seen", tmp_path / "release"
+    params = {"path": str(seen), "release": str(release)}
+    make_job(task="tests.hold", params=params, every=2)
+    make_job("beside-it", every=1)
+    cluster.beat()
+    wait_for(seen.exists, seconds=20, what="the task has started")
+    run = Run.objects.get(state=RunState.RUNNING, task="tests.hold")
+    valkey.kill()
+    release.touch()
+    valkey.start()
+    wait_for_state(run, RunState.DONE)
+    wait_for_more(5)
+    assert worker.poll() is None
+    assert run.attempts.count() == 1
+    assert_every_tick_has_one_verdict()
+
+
 def test_a_flushed_broker_gets_the_missing_messages_again(
     cluster: Cluster, make_job: JobMaker, valkey: Valkey, tmp_path: Path
 ) -> None:
