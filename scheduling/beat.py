@@ -5,6 +5,7 @@ from typing import Any
 
 from celery.beat import Scheduler
 from django.conf import settings
+from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.engine.tick import Engine
@@ -39,7 +40,12 @@ class LedgerScheduler(Scheduler):
 
     def _learn_targets(self) -> None:
         """Once per process; a database that is not up yet is asked again at the next tick."""
-        for job in sync_targets():
+        try:
+            created = sync_targets()
+        except DatabaseError as error:
+            logger.warning("targets_not_read", extra={"error": str(error)})
+            return
+        for job in created:
             logger.info("target_job_created", extra={"job_id": job.job_id, "scope": job.scope})
         self._targets_known = True
 

@@ -1,13 +1,16 @@
 """Makes the jobs that the setting OPS_TARGETS names; from then on the row decides (SPEC A14)."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import IntegrityError
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
 from scheduling.engine.schedules import Schedule
+from scheduling.errors import DuplicateJob
 from scheduling.models import Job
 from scheduling.recurrence import Interval
 from scheduling.targets import TASK_OF_ANY_TARGET, TASKS_OF_STANDING_TARGETS, TargetSetting
@@ -19,11 +22,13 @@ def sync_targets() -> list[Job]:
     """Create the job of each target that has none, deleted ones included; return the new jobs."""
     scope = settings.SCHEDULER_SCOPE
     known = set(Job.objects.filter(scope=scope).values_list("job_id", flat=True))
-    return [
-        create_job(_job_of_target(scope, name, target), BY_SETTING)
-        for name, target in settings.OPS_TARGETS.items()
-        if name not in known
-    ]
+    created = []
+    for name, target in settings.OPS_TARGETS.items():
+        if name not in known:
+            # Another beat may have started at the same moment and be the one that creates it.
+            with suppress(DuplicateJob, IntegrityError):
+                created.append(create_job(_job_of_target(scope, name, target), BY_SETTING))
+    return created
 
 
 def _job_of_target(scope: str, name: str, target: TargetSetting) -> NewJob:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from scheduling.engine.epochs import close_epoch, open_epoch
@@ -54,6 +54,8 @@ class Adoption:
                     adopt(row, scope=self.scope, now=now)
             elif job.scope == self.scope and job.deleted_at is None:
                 copy_down(row, job, now=now)
+        except (OperationalError, InterfaceError):
+            raise
         except Exception as error:
             # One row that cannot be read must not keep the others from being followed.
             logger.exception("schedule_not_followed", extra={"periodic_task": row.name})

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Count, F
 
 from scheduling.engine.epochs import next_due
@@ -41,17 +41,30 @@ class Planned:
 def plan_due_jobs(scope: str, *, now: datetime) -> int:
     """Plan every job that is due; return how many jobs were planned."""
     total = 0
-    while True:
-        due = list(
-            Job.objects.in_scope(scope)
-            .due(now)
-            .order_by("next_due_at")
-            .values_list("id", flat=True)[:BATCH]
-        )
-        planned = plan_jobs(due, now=now) if due else 0
+    while due := _due_job_ids(scope, now):
+        try:
+            planned = plan_jobs(due, now=now)
+        except (IntegrityError, DataError):
+            planned = sum(_plan_alone(job_id, now) for job_id in due)
         total += planned
         if planned < BATCH:
-            return total
+            break
+    return total
+
+
+def _due_job_ids(scope: str, now: datetime) -> list[int]:
+    due = Job.objects.in_scope(scope).due(now).order_by("next_due_at")
+    return list(due.values_list("id", flat=True)[:BATCH])
+
+
+def _plan_alone(job_id: int, now: datetime) -> int:
+    """Plan one job of a batch that the database refused; set aside the one that it is about."""
+    try:
+        return plan_jobs([job_id], now=now)
+    except (IntegrityError, DataError) as error:
+        logger.exception("job_not_plannable", extra={"job": job_id})
+        Job.objects.filter(id=job_id).update(schedule_error=str(error), next_due_at=None)
+        return 0
 
 
 def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from celery import Celery
-from django.db import DatabaseError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from scheduling.clock import database_now
 from scheduling.engine.adopt import Adoption
@@ -26,6 +26,7 @@ from scheduling.models import Job
 
 logger = logging.getLogger(__name__)
 
+OUTAGE = (OperationalError, InterfaceError)
 OUTAGE_WAIT_SECONDS = 1.0
 
 
@@ -47,7 +48,7 @@ class Engine:
             for step in self._steps():
                 self._guard(step, now)
             return self._seconds_until_due(now)
-        except DatabaseError as error:
+        except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
             connection.close()
             return OUTAGE_WAIT_SECONDS
@@ -90,7 +91,7 @@ class Engine:
         """Run one step; what goes wrong in it must not keep the next ones from their work."""
         try:
             step(now)
-        except DatabaseError:
+        except OUTAGE:
             raise
         except Exception:
             logger.exception(

@@ -37,6 +37,9 @@ class Heartbeat(threading.Thread):
             except Error as error:
                 logger.warning("database_unreachable", extra={"error": str(error)})
                 connection.close()
+            except Exception:
+                # A worker that stops beating loses its runs: no surprise may end this loop.
+                logger.exception("heartbeat_failed")
             self._stopping.wait(EVERY_SECONDS)
 
     def stop(self) -> None:
@@ -103,5 +106,14 @@ def _serve(consumer: Any, queue: str) -> None:
 
 def _reserved() -> dict[str, int]:
     """Count by queue the messages that this worker holds and has not started."""
-    waiting = set(state.reserved_requests) - set(state.active_requests)
+    waiting = _copy(state.reserved_requests) - _copy(state.active_requests)
     return dict(Counter(request.delivery_info["routing_key"] for request in waiting))
+
+
+def _copy(requests: Any) -> set[Any]:
+    """Copy a set that the event loop's thread may change meanwhile."""
+    while True:
+        try:
+            return set(requests)
+        except RuntimeError:
+            continue

@@ -116,6 +116,21 @@ def test_one_poisonous_row_does_not_stop_the_others(make_job: JobMaker) -> None:
     assert poisoned.next_due_at is None
 
 
+def test_a_job_that_the_database_refuses_does_not_stop_the_others(make_job: JobMaker) -> None:
+    tampered, healthy = make_job("tampered", overlap="queue"), make_job("healthy")
+    tick = due(tampered)
+    plan_due_jobs("real", now=tick)
+    behind = tick - timedelta(seconds=1)
+    Job.objects.filter(pk=tampered.pk).update(planned_until=behind, next_due_at=tick)
+    Run.objects.update(state=RunState.DONE, finished_at=tick)
+    plan_due_jobs("real", now=due(healthy))
+    tampered.refresh_from_db()
+    assert "scheduled_for" in tampered.schedule_error or "run_one_per_tick" in (
+        tampered.schedule_error
+    )
+    assert Run.objects.filter(job=healthy).count() == 1
+
+
 def test_planning_never_goes_back(make_job: JobMaker) -> None:
     job = make_job()
     tick = due(job)
