@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -15,6 +16,10 @@ from scheduling.engine.schedules import Schedule
 from scheduling.models import Job
 from scheduling.recurrence import Crontab, Interval
 from tests.servers import Valkey, running_rabbitmq
+
+# These machines are shared: how long an example took says nothing about the code.
+hypothesis.settings.register_profile("ops", deadline=None)
+hypothesis.settings.load_profile("ops")
 
 OPERATOR = Operator(actor="tester", door="test")
 
