@@ -65,6 +65,7 @@ class _Judgement:
 
     def skip_to(self, until: datetime, reason: SkipReason) -> None:
         """End every tick up to `until` with the reason."""
+        until = min(until, self.situation.until)
         if until <= self.position:
             return
         if count := self.recurrence.count(self.position, until):
@@ -77,7 +78,7 @@ class _Judgement:
 
     def pass_over_misfired(self) -> None:
         """Give the ticks later than the grace their verdict by the misfire policy."""
-        late_until = min(self.situation.now - self.situation.grace, self.situation.until)
+        late_until = self.situation.now - self.situation.grace
         match self.situation.misfire:
             case "skip":
                 self.skip_to(late_until, SkipReason.MISSED)
