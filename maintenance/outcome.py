@@ -90,6 +90,15 @@ class Outcome:
         return result
 
 
+def failure_in_words(result: MaintenanceResult) -> str:
+    """Return the error of a run that failed, and what it had deleted until then."""
+    deleted, backup = result["deletion"]["deleted_files"], result["backup"]
+    if not deleted or backup is None:
+        return f"nothing was deleted: {result['error']}"
+    files = "1 file was" if deleted == 1 else f"{deleted} files were"
+    return f"{files} deleted, which {backup['archive_name']} holds: {result['error']}"
+
+
 def _backup_figures(backup: Backup | None) -> BackupFigures | None:
     if backup is None:
         return None

@@ -1,6 +1,7 @@
-"""Copies the whole dataset, unless the last verified copy already is what is there."""
+"""Copies the whole dataset, unless the last verified copy is recent or already what is there."""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import zip_longest
 
 from maintenance.backup import BackupOrder, make_backup
@@ -12,26 +13,47 @@ from retention.files import BackedUpFile, FoundFile
 from retention.policies import ns_since_epoch
 from retention.scanner import DatasetScanner
 
+# A dataset that is written to all the time would otherwise be copied at every run.
+SNAPSHOT_EVERY = timedelta(hours=1)
 # A file written within one tick of the clock after it was read keeps its mtime and its size.
 CLOCK_TICK = timedelta(seconds=2)
 
 
-def back_up_dataset(roots: Roots, *, now: datetime) -> Backup | None:
-    """Return a new verified snapshot, None if nothing changed since the last; raise BackupError.
+class NoSnapshot(StrEnum):
+    """Why none was made."""
 
-    The caller holds the lock of the roots.
+    NO_DATA = "there is no dataset yet"
+    RECENT = "the last snapshot is recent"
+    UNCHANGED = "nothing changed since the last snapshot"
+
+
+def back_up_dataset(
+    roots: Roots, *, now: datetime, every: timedelta = SNAPSHOT_EVERY
+) -> Backup | NoSnapshot:
+    """Return a new verified snapshot, or why none is needed; raise BackupError.
+
+    One is made if the last is not intact, or is `every` old and the dataset changed since. The
+    caller holds the lock of the roots.
     """
-    if is_unchanged(roots):
-        return None
+    last = last_snapshot(roots)
+    if last is not None and last.is_intact:
+        # One from the future, made before the clock was set back, is not recent.
+        if timedelta(0) <= now - last.created_at < every:
+            return NoSnapshot.RECENT
+        if _is_unchanged(roots, last):
+            return NoSnapshot.UNCHANGED
     scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
     return make_backup(scanner, BackupOrder(roots=roots, purpose=Purpose.SNAPSHOT, now=now))
 
 
-def is_unchanged(roots: Roots) -> bool:
-    """Return whether path, size, mtime and inode of every file are those of the last snapshot."""
-    last = last_snapshot(roots)
-    if last is None or not last.is_intact:
-        return False
+def last_snapshot(roots: Roots) -> Backup | None:
+    """Return the newest verified snapshot of this dataset in this backup root."""
+    snapshots = Backup.objects.below(roots.backup).snapshots_of(roots.dataset)
+    return snapshots.verified().newest_first().first()
+
+
+def _is_unchanged(roots: Roots, last: Backup) -> bool:
+    """Return whether path, size, mtime and inode of every file are those of the `last` snapshot."""
     try:
         manifest = Manifest.read(last.manifest_file)
         if manifest.sha256 != last.manifest_sha256:
@@ -40,12 +62,6 @@ def is_unchanged(roots: Roots) -> bool:
         return all(_is_same(manifest, found, listed) for found, listed in pairs)
     except ManifestError:
         return False
-
-
-def last_snapshot(roots: Roots) -> Backup | None:
-    """Return the newest verified snapshot of this dataset in this backup root."""
-    snapshots = Backup.objects.below(roots.backup).snapshots_of(roots.dataset)
-    return snapshots.verified().newest_first().first()
 
 
 def _is_same(manifest: Manifest, found: FoundFile | None, listed: BackedUpFile | None) -> bool:

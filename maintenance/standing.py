@@ -1,6 +1,6 @@
-"""The standing job `backup_maintenance`: copy the whole dataset, then let go what expired."""
+"""The standing job `backup_maintenance`: copy the dataset if it is time, let go what expired."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -8,11 +8,11 @@ from django.conf import settings
 from maintenance.errors import MaintenanceFailedError, RootsError
 from maintenance.locks import maintenance_lock
 from maintenance.models import Backup
-from maintenance.outcome import MaintenanceResult
+from maintenance.outcome import MaintenanceResult, failure_in_words
 from maintenance.pruning import prune_snapshots
 from maintenance.roots import checked_roots
 from maintenance.runner import run_maintenance_automation
-from maintenance.snapshot import back_up_dataset
+from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot, back_up_dataset
 from retention.files import printable
 from retention.keeping import KeepingPolicy
 from retention.models import current_policy
@@ -20,27 +20,24 @@ from retention.models import current_policy
 KEPT_SHOWN = 20  # a run's result is small; the command and the log tell the rest
 
 
-def back_up_and_maintain() -> dict[str, Any]:
-    """Back up DATASET_ROOT into BACKUP_ROOT if it changed, then run SPEC E3 on it.
+def back_up_and_maintain(*, snapshot_every: timedelta = SNAPSHOT_EVERY) -> dict[str, Any]:
+    """Run SPEC E3 on DATASET_ROOT; before it, copy all of it if that is due and it changed.
 
-    Returns `{"snapshot": backup id or None, "removed_snapshots": n, "maintenance": E3 with its
-    first 20 kept files}`. Raises MaintenanceError, PolicyError: a failure is the run's failure.
+    Returns `{"snapshot": backup id or None, "no_snapshot_because": "" or words,
+    "removed_snapshots": n, "maintenance": E3 with its first 20 kept files, or None}`. Raises
+    MaintenanceError, PolicyError: a failure is the run's failure.
     """
     now = datetime.now(UTC)
     if _is_waiting_for_data():
-        return {"snapshot": None, "removed_snapshots": 0, "maintenance": None}
+        return _summary(NoSnapshot.NO_DATA, removed=0, maintenance=None)
     policy = current_policy()
-    snapshot, removed = _snapshot(now)
+    snapshot, removed = _snapshot(now, snapshot_every)
     result = run_maintenance_automation(
         settings.DATASET_ROOT, settings.BACKUP_ROOT, policy, now=now
     )
     if result["status"] == "backup_failed":
-        raise MaintenanceFailedError(result["error"])
-    return {
-        "snapshot": snapshot.backup_id if snapshot else None,
-        "removed_snapshots": removed,
-        "maintenance": _shortened(result),
-    }
+        raise MaintenanceFailedError(failure_in_words(result))
+    return _summary(snapshot, removed=removed, maintenance=_shortened(result))
 
 
 def _is_waiting_for_data() -> bool:
@@ -53,12 +50,23 @@ def _is_waiting_for_data() -> bool:
     return True
 
 
-def _snapshot(now: datetime) -> tuple[Backup | None, int]:
+def _snapshot(now: datetime, every: timedelta) -> tuple[Backup | NoSnapshot, int]:
     roots = checked_roots(settings.DATASET_ROOT, settings.BACKUP_ROOT)
     with maintenance_lock(roots):
-        snapshot = back_up_dataset(roots, now=now)
+        snapshot = back_up_dataset(roots, now=now, every=every)
         removed = prune_snapshots(roots, KeepingPolicy(), now=now)
     return snapshot, len(removed)
+
+
+def _summary(
+    snapshot: Backup | NoSnapshot, *, removed: int, maintenance: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "snapshot": snapshot.backup_id if isinstance(snapshot, Backup) else None,
+        "no_snapshot_because": "" if isinstance(snapshot, Backup) else snapshot.value,
+        "removed_snapshots": removed,
+        "maintenance": maintenance,
+    }
 
 
 def _shortened(result: MaintenanceResult) -> dict[str, Any]:

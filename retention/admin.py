@@ -6,6 +6,12 @@ from django.http import HttpRequest
 
 from retention.models import Deletion, RetentionPolicy
 
+WHICH_COUNTS = (
+    "The enabled policy counts. While there are policies and none is enabled, nothing expires and "
+    "nothing is deleted. Without any policy the defaults count: raw 7 days, pattern 30 days, "
+    "decision for ever."
+)
+
 
 @admin.register(RetentionPolicy)
 class RetentionPolicyAdmin(admin.ModelAdmin[RetentionPolicy]):
@@ -20,7 +26,7 @@ class RetentionPolicyAdmin(admin.ModelAdmin[RetentionPolicy]):
         "updated_at",
     )
     fieldsets = (
-        (None, {"fields": ("name", "enabled")}),
+        (None, {"fields": ("name", "enabled"), "description": WHICH_COUNTS}),
         (
             "Kept for days",
             {"fields": ("raw_snapshot_days", "pattern_record_days", "decision_snapshot_days")},

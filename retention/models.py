@@ -7,6 +7,10 @@ from django.db.models import Q
 from retention.errors import PolicyError
 from retention.policies import DataRetentionPolicy
 
+KEEP_EVERYTHING = DataRetentionPolicy(
+    raw_snapshot_days=None, pattern_record_days=None, decision_snapshot_days=None
+)
+
 
 class RetentionPolicy(models.Model):
     """How long each category of the dataset is kept; the enabled row is the one that counts."""
@@ -95,6 +99,12 @@ class Deletion(models.Model):
 
 
 def current_policy() -> DataRetentionPolicy:
-    """Return the enabled row's policy, or the defaults of SPEC E6; raise PolicyError."""
-    row = RetentionPolicy.objects.filter(enabled=True).first()
-    return row.as_policy() if row else DataRetentionPolicy()
+    """Return the enabled row's policy, or the defaults of SPEC E6 if there is no row at all.
+
+    Rows of which none is enabled mean that retention is switched off: nothing expires. Raises
+    PolicyError.
+    """
+    row = RetentionPolicy.objects.order_by("-enabled").first()
+    if row is None:
+        return DataRetentionPolicy()
+    return row.as_policy() if row.enabled else KEEP_EVERYTHING

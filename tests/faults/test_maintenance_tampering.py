@@ -6,18 +6,22 @@ import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, connections
 
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
+from maintenance.errors import MaintenanceFailedError
 from maintenance.layout import MANIFEST_NAME, backup_names, publish
 from maintenance.models import Backup
 from maintenance.outcome import MaintenanceResult
 from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
+from maintenance.standing import back_up_and_maintain
 from maintenance.verify import verify_backup
 from retention.files import BackedUpFile
 from retention.journal import Warrant, plan_deletions
@@ -336,6 +340,50 @@ def test_a_cleanup_that_breaks_off_reports_what_it_deleted(
     assert 0 < left < 202
     assert result["deletion"]["deleted_files"] == 202 - left
     assert Deletion.objects.filter(deleted_at__isnull=False).count() == 202 - left
+
+
+@pytest.mark.parametrize("breaks_off", [True, False])
+def test_a_failed_run_says_what_was_deleted_before_it_failed(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, settings: Any, *, breaks_off: bool
+) -> None:
+    for number in range(200):
+        _put(roots.dataset / "raw" / f"{number}", b"x")
+    settings.DATASET_ROOT, settings.BACKUP_ROOT = roots.dataset, roots.backup
+    monkeypatch.setattr("retention.cleaner.BATCH", 1)
+    if breaks_off:
+        _before_deleting(
+            monkeypatch, lambda: os.truncate(Backup.objects.get().manifest_file, 12_345)
+        )
+    else:
+        _after_publishing(monkeypatch, _drop_last_byte)
+
+    with pytest.raises(CommandError) as told:
+        call_command("maintain", "--path", "dataset", stdout=StringIO())
+
+    deleted = 202 - len(_names(roots.dataset / "raw"))
+    if breaks_off:
+        backup = Backup.objects.get()
+        words = f"{deleted} files were deleted, which {backup.archive_name} holds: "
+    else:
+        words = "nothing was deleted: the new backup could not be read back"
+    assert (deleted > 0) is breaks_off
+    assert str(told.value).startswith(words)
+
+
+def test_the_job_says_what_was_deleted_before_it_failed(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    for number in range(200):
+        _put(roots.dataset / "raw" / f"{number}", b"x")
+    settings.DATASET_ROOT, settings.BACKUP_ROOT = roots.dataset, roots.backup
+    monkeypatch.setattr("retention.cleaner.BATCH", 1)
+    _before_deleting(
+        monkeypatch,
+        lambda: os.truncate(Backup.objects.get(purpose="expired").manifest_file, 12_345),
+    )
+
+    with pytest.raises(MaintenanceFailedError, match=r"^\d+ files were deleted, which .* holds: "):
+        back_up_and_maintain()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from maintenance.errors import MaintenanceFailedError, RootsError
 from maintenance.models import Backup
 from maintenance.pruning import prune_snapshots
 from maintenance.roots import Roots
+from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot
 from maintenance.standing import back_up_and_maintain
 from retention.errors import PolicyError
 from retention.keeping import KeepingPolicy
@@ -40,17 +41,23 @@ def _put(root: Path, path: str, *, days_old: float = 1) -> Path:
     return file
 
 
+def _maintain_when_due() -> dict[str, Any]:
+    """Run the job as if the last snapshot were old enough for another."""
+    return back_up_and_maintain(snapshot_every=timedelta(0))
+
+
 def test_a_dataset_is_copied_once_until_it_changes(roots: Roots) -> None:
     changing = _put(roots.dataset, "raw/a")
-    first, second = back_up_and_maintain(), back_up_and_maintain()
+    first, second = _maintain_when_due(), _maintain_when_due()
     stamp = changing.stat()
     changing.write_text("RAW/A")  # as long as before
     os.utime(changing, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
 
-    third = back_up_and_maintain()
+    third = _maintain_when_due()
 
     assert first["snapshot"]
     assert second["snapshot"] is None
+    assert second["no_snapshot_because"] == NoSnapshot.UNCHANGED
     assert third["snapshot"] not in {None, first["snapshot"]}
     assert json.dumps(third)
 
@@ -58,7 +65,7 @@ def test_a_dataset_is_copied_once_until_it_changes(roots: Roots) -> None:
 @pytest.mark.parametrize("change", ["added", "removed", "renamed", "replaced"])
 def test_any_change_makes_a_new_copy(roots: Roots, change: str) -> None:
     kept, other = _put(roots.dataset, "raw/a"), _put(roots.dataset, "raw/b")
-    back_up_and_maintain()
+    _maintain_when_due()
     match change:
         case "added":
             _put(roots.dataset, "raw/c")
@@ -72,22 +79,22 @@ def test_any_change_makes_a_new_copy(roots: Roots, change: str) -> None:
             os.utime(fresh, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
             fresh.replace(kept)
 
-    assert back_up_and_maintain()["snapshot"]
+    assert _maintain_when_due()["snapshot"]
 
 
 def test_a_file_written_at_the_moment_of_the_copy_is_not_trusted(roots: Roots) -> None:
     _put(roots.dataset, "raw/a").write_text("fresh")
 
-    assert back_up_and_maintain()["snapshot"]
-    assert back_up_and_maintain()["snapshot"]
+    assert _maintain_when_due()["snapshot"]
+    assert _maintain_when_due()["snapshot"]
 
 
 def test_a_lost_or_shortened_copy_is_made_again(roots: Roots) -> None:
     _put(roots.dataset, "raw/a")
-    backup = Backup.objects.get(backup_id=back_up_and_maintain()["snapshot"])
+    backup = Backup.objects.get(backup_id=_maintain_when_due()["snapshot"])
     (backup.directory / backup.archive_name).write_bytes(b"")
 
-    assert back_up_and_maintain()["snapshot"]
+    assert _maintain_when_due()["snapshot"]
 
 
 def test_a_fresh_installation_waits_for_data_and_a_lost_dataset_is_an_error(roots: Roots) -> None:
@@ -100,6 +107,42 @@ def test_a_fresh_installation_waits_for_data_and_a_lost_dataset_is_an_error(root
         back_up_and_maintain()
 
 
+def test_a_dataset_that_always_changes_is_copied_once_an_hour_and_cleaned_every_time(
+    roots: Roots,
+) -> None:
+    _put(roots.dataset, "decision/a")
+    first = back_up_and_maintain()
+    _put(roots.dataset, "decision/b")
+    expired = _put(roots.dataset, "raw/old", days_old=9)
+
+    soon = back_up_and_maintain()
+    Backup.objects.filter(purpose="snapshot").update(created_at=NOW - SNAPSHOT_EVERY)
+    later = back_up_and_maintain()
+
+    assert (soon["snapshot"], soon["no_snapshot_because"]) == (None, NoSnapshot.RECENT)
+    assert soon["maintenance"]["deletion"]["deleted_files"] == 1
+    assert not expired.exists()
+    assert later["snapshot"] not in {None, first["snapshot"]}
+    assert later["no_snapshot_because"] == ""
+
+
+def test_a_snapshot_from_the_future_does_not_hold_the_next_one_back(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a")
+    back_up_and_maintain()
+    Backup.objects.update(created_at=NOW + timedelta(days=400))
+    _put(roots.dataset, "raw/b")
+
+    assert back_up_and_maintain()["snapshot"]
+
+
+def test_a_recent_snapshot_that_was_damaged_is_replaced_at_once(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a")
+    backup = Backup.objects.get(backup_id=back_up_and_maintain()["snapshot"])
+    (backup.directory / backup.archive_name).unlink()
+
+    assert back_up_and_maintain()["snapshot"]
+
+
 def test_the_enabled_policy_decides(roots: Roots) -> None:
     file = _put(roots.dataset, "raw/a", days_old=3)
     RetentionPolicy.objects.create(name="unused", enabled=False, raw_snapshot_days=1)
@@ -110,6 +153,18 @@ def test_the_enabled_policy_decides(roots: Roots) -> None:
 
     assert (result["status"], result["deletion"]["deleted_files"]) == ("completed", 1)
     assert not file.exists()
+
+
+def test_switching_the_only_policy_off_deletes_nothing(roots: Roots) -> None:
+    file = _put(roots.dataset, "raw/a", days_old=9_000)
+    RetentionPolicy.objects.create(name="off", enabled=False)
+
+    off = back_up_and_maintain()["maintenance"]
+    RetentionPolicy.objects.all().delete()
+    defaults = back_up_and_maintain()["maintenance"]
+
+    assert off["status"] == "nothing_to_do"
+    assert (defaults["status"], file.exists()) == ("completed", False)
 
 
 def test_a_policy_that_contradicts_itself_stops_the_job(roots: Roots) -> None:
@@ -135,7 +190,7 @@ def test_old_copies_go_and_archives_of_deleted_files_stay(roots: Roots) -> None:
     back_up_and_maintain()
     for number in range(3):
         _put(roots.dataset, f"raw/{number}")
-        back_up_and_maintain()
+        _maintain_when_due()
     only_copy = Backup.objects.get(purpose="expired")
 
     removed = prune_snapshots(roots, KeepingPolicy(last=2), now=NOW)
@@ -155,7 +210,7 @@ def test_a_row_that_wrongly_says_snapshot_cannot_cost_a_deleted_file(roots: Root
     back_up_and_maintain()
     Backup.objects.update(purpose="snapshot")
     _put(roots.dataset, "raw/new")
-    back_up_and_maintain()
+    _maintain_when_due()
 
     prune_snapshots(roots, KeepingPolicy(last=1), now=NOW)
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from maintenance.errors import MaintenanceError
-from maintenance.outcome import MaintenanceResult
+from maintenance.outcome import MaintenanceResult, failure_in_words
 from maintenance.preview import preview_maintenance
 from maintenance.runner import run_maintenance_automation
 from retention.errors import RetentionError
@@ -17,9 +17,9 @@ from retention.models import current_policy
 
 
 class Command(BaseCommand):
-    """Exits 1 when the backup failed; then nothing was deleted."""
+    """Exits 1 when the run failed, and says what it had deleted until then."""
 
-    help = "Back up what expired, verify the backup, then delete what it holds."
+    help = "Back up what expired, verify the backup, then delete what it holds. 1: the run failed."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the paths and the two switches."""
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         result = run_maintenance_automation(*roots, policy)
         self._show(result, _result_lines(result), as_json=options["json"])
         if result["status"] == "backup_failed":
-            raise CommandError(f"nothing was deleted: {result['error']}")
+            raise CommandError(failure_in_words(result))
 
     def _show(self, result: Any, lines: list[str], *, as_json: bool) -> None:
         self.stdout.write(json.dumps(result, indent=2) if as_json else "\n".join(lines))
