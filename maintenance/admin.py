@@ -1,14 +1,13 @@
 """Backups in the admin: to read."""
 
 from django.contrib import admin
-from django.db.models import Model
-from django.http import HttpRequest
 
 from maintenance.models import Backup
+from scheduling.admin.read_only import ReadOnly
 
 
 @admin.register(Backup)
-class BackupAdmin(admin.ModelAdmin[Backup]):
+class BackupAdmin(ReadOnly, admin.ModelAdmin[Backup]):
     """Shows what there is, what it holds and whether it could be read back."""
 
     list_display = (
@@ -24,18 +23,3 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
     list_filter = ("state", "purpose", "created_at")
     search_fields = ("backup_id", "archive_sha256", "source_root")
     ordering = ("-sequence",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Backups are made by maintenance alone."""
-        del request
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A manifest is history."""
-        del request, obj
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A row that went would hide files that are still there."""
-        del request, obj
-        return False
