@@ -1,6 +1,6 @@
 """Flower behind a staff check: read through this page, operated through the admin."""
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 from csp.constants import SELF, UNSAFE_INLINE
@@ -63,11 +63,18 @@ def _ask(request: HttpRequest, path: str) -> httpx.Response:
         f"{parts.scheme}://{address}{base}/{path}" + (f"?{query}" if query else ""),
         content=request.body,
         headers=headers,
-        auth=(parts.username, parts.password or "") if parts.username else None,
+        auth=_credentials(parts),
         timeout=TIMEOUT_SECONDS,
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def _credentials(parts: SplitResult) -> tuple[str, str] | None:
+    """Return user and password as they were before they were written into a URL."""
+    if not parts.username:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")
 
 
 def _relay(answer: httpx.Response) -> HttpResponse:

@@ -102,6 +102,18 @@ def test_staff_read_flower_and_its_credentials_stay_inside(
     assert "flower" not in response.cookies
 
 
+def test_credentials_that_a_url_cannot_hold_as_they_are_reach_flower_unchanged(
+    admin_client: Client, upstream: type[Upstream], settings: Any
+) -> None:
+    address = settings.OPS_FLOWER_URL.partition("@")[2]
+    settings.OPS_FLOWER_URL = f"http://olga%40ops:a%2Fb%3Ac%25@{address}"
+
+    admin_client.get("/flower/tasks")
+
+    sent = upstream.asked[0][2]["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent) == b"olga@ops:a/b:c%"
+
+
 def test_the_first_page_is_found_without_a_slash(
     admin_client: Client, upstream: type[Upstream]
 ) -> None:
