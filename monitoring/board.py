@@ -8,6 +8,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Max, Min, QuerySet
 from django.utils import timezone
 
+from monitoring.dashboard import JobFigures
 from monitoring.history import Tone, Verdict, newest_verdicts
 from monitoring.models import DashboardSnapshot
 from scheduling.models import Job, Pause, Run, ScheduleEpoch
@@ -36,6 +37,7 @@ class JobRow:
     chip: Chip
     pause: Pause | None
     verdicts: list[Verdict]
+    figures: JobFigures | None
 
     @property
     def empty_cells(self) -> range:
@@ -65,15 +67,17 @@ def read_board(scope: str, *, page_number: str = "1") -> Board:
     """Return the board of one scope, in a number of queries that does not grow with its jobs."""
     version = board_version(scope)  # read first: what comes in meanwhile makes the next poll differ
     jobs = Job.objects.filter(scope=scope, deleted_at=None).select_related("status")
+    snapshot = DashboardSnapshot.objects.filter(scope=scope).first()
+    figures = snapshot.data.get("jobs", {}) if snapshot else {}
     page = Paginator(jobs.order_by("job_id"), JOBS_PER_PAGE).get_page(page_number)
     return Board(
         scope=scope,
         version=version,
         now=timezone.now(),
         page=page,
-        rows=_rows(list(page.object_list)),
+        rows=_rows(list(page.object_list), figures),
         runs=_recent_runs(scope),
-        snapshot=DashboardSnapshot.objects.filter(scope=scope).first(),
+        snapshot=snapshot,
     )
 
 
@@ -94,7 +98,7 @@ def board_version(scope: str) -> str:
     return hashlib.blake2b(repr(seen).encode(), digest_size=8).hexdigest()
 
 
-def _rows(jobs: list[Job]) -> list[JobRow]:
+def _rows(jobs: list[Job], figures: dict[str, JobFigures]) -> list[JobRow]:
     pks = [job.pk for job in jobs]
     verdicts = newest_verdicts(pks, limit=BAR)
     pauses = {pause.job_id: pause for pause in Pause.objects.filter(job__in=pks, ended_at=None)}
@@ -106,6 +110,7 @@ def _rows(jobs: list[Job]) -> list[JobRow]:
             chip=_chip(job, pauses.get(job.pk)),
             pause=pauses.get(job.pk),
             verdicts=verdicts.get(job.pk, []),
+            figures=figures.get(job.job_id),
         )
         for job in jobs
     ]

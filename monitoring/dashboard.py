@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db.models import Count, Sum
@@ -17,18 +17,27 @@ from scheduling.models import Job, Run, SkippedTicks
 from scheduling.states import RunState
 
 WINDOW = timedelta(hours=24)
-BAR = 30  # verdicts a job shows
 SAMPLE = 100  # newest verdicts that durations are taken from
 MOST_JOBS = 500  # those due soonest; the snapshot stays a page, not a data dump
+
+
+class JobFigures(TypedDict):
+    """How one job's newest `sample` runs went; seconds, None where there is nothing to tell."""
+
+    sample: int
+    duration_average: float | None
+    duration_p95: float | None
+    lateness_average: float | None
+    lateness_p95: float | None
 
 
 def update_snapshot() -> dict[str, Any]:
     """Store the scope's DashboardSnapshot; return its totals.
 
     Shape of the data: `{"window_hours", "runs": {state: n}, "skipped": {reason: n},
-    "success_rate": 0..1 or None, "jobs": {job_id: see _job_figures}, "jobs_left_out": n,
-    "probes": [{"probe", "ok", "words", "seconds"}]}`. The success rate counts what ran to an end by
-    itself: done of done, failed and timeout; with none of them it is None, never 0.
+    "success_rate": 0..1 or None, "jobs": {job_id: JobFigures}, "jobs_left_out": n,
+    "probes": [see Measurement]}`. The success rate counts what ran to an end by itself: done of
+    done, failed and timeout; with none of them it is None, never 0.
     """
     scope, now = settings.SCHEDULER_SCOPE, timezone.now()
     totals = _totals(scope, since=now - WINDOW)
@@ -67,23 +76,19 @@ def _success_rate(runs: Counter[str]) -> float | None:
     return round(runs[RunState.DONE] / judged, 4) if judged else None
 
 
-def _jobs(scope: str) -> tuple[dict[str, Any], int]:
+def _jobs(scope: str) -> tuple[dict[str, JobFigures], int]:
     """Return the figures by job id, and how many jobs found no place."""
-    jobs = Job.objects.filter(scope=scope, deleted_at=None).select_related("status")
+    jobs = Job.objects.filter(scope=scope, deleted_at=None)
     shown = list(jobs.order_by("next_due_at", "job_id")[:MOST_JOBS])
     verdicts = newest_verdicts([job.pk for job in shown], limit=SAMPLE)
-    figures = {job.job_id: _job_figures(job, verdicts.get(job.pk, [])) for job in shown}
+    figures = {job.job_id: _figures(verdicts.get(job.pk, [])) for job in shown}
     return figures, jobs.count() - len(shown)
 
 
-def _job_figures(job: Job, verdicts: list[Verdict]) -> dict[str, Any]:
-    """Return what is said of one job; durations in seconds, from its `sample` newest runs."""
+def _figures(verdicts: list[Verdict]) -> JobFigures:
     took = [each.duration_seconds for each in verdicts if each.duration_seconds is not None]
     late = [each.lateness_seconds for each in verdicts if each.lateness_seconds is not None]
-    status = getattr(job, "status", None)
     return {
-        "verdicts": [each.outcome for each in verdicts[-BAR:]],
-        "last_status": status.last_status if status else "",
         "sample": len(took),
         "duration_average": average(took),
         "duration_p95": nearest_rank(took, 0.95),

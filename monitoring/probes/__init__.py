@@ -1,6 +1,7 @@
 """Health probes: each says in words what it found, or raises what is wrong.
 
-`names` holds their names; `base` what they share; then one file per probe; `measure` runs them all.
+`names` holds their names; `base` what they share; then one file per probe; `measure` runs them all,
+`recent` keeps what they said for a moment.
 """
 
 from monitoring.probes.names import (

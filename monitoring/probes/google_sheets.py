@@ -12,6 +12,7 @@ class GoogleSheets(Probe):
     """Says that there is nothing to reach: the pipeline reads the local sheet."""
 
     name: ClassVar[str] = CHECK_GOOGLE_SHEETS
+    checked: ClassVar[bool] = False
 
     def look(self) -> str:
         """Return that no Google Sheet is configured, which is a choice and not a fault."""

@@ -1,5 +1,6 @@
 """`/health` and the probes behind it, over the real database and a real (in-process) broker."""
 
+import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from monitoring.probes.base import Degraded, Unavailable
 from monitoring.probes.broker_heartbeat import BrokerHeartbeat
 from monitoring.probes.eteda_loop_latency import EtedaLoopLatency
 from monitoring.probes.measure import measure
+from monitoring.probes.recent import RecentResults
 from monitoring.probes.repository_health import RepositoryHealth
 from scheduling.models import Job, Pause, Run
 from scheduling.states import RunState, Trigger
@@ -25,8 +27,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def platform(settings: Any, tmp_path: Path) -> None:
-    """Give a data directory, and a broker that lives in this process."""
+def platform(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a data directory, a broker that lives in this process, and no result yet."""
+    monkeypatch.setattr("monitoring.views.health.RECENT", RecentResults())
     settings.DATASET_ROOT = tmp_path / "dataset"
     settings.STATIC_ROOT = tmp_path
     settings.CELERY_BROKER_URL = "memory://"
@@ -108,6 +111,51 @@ def test_a_dead_broker_makes_it_500_and_gives_nothing_away(
     assert response.status_code == 500
     assert "the broker does not answer" in body
     assert not any(secret in body for secret in ("hunter2", str(port), "127.0.0.1"))
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note each time that the dataset's disk is really asked."""
+    noted: list[str] = []
+    real_look = RepositoryHealth.look
+
+    def look(probe: RepositoryHealth) -> str:
+        noted.append(probe.name)
+        return real_look(probe)
+
+    monkeypatch.setattr(RepositoryHealth, "look", look)
+    return noted
+
+
+def test_a_flood_of_calls_asks_broker_and_disk_once(client: Client, looks: list[str]) -> None:
+    async def flood(results: RecentResults) -> None:
+        await asyncio.gather(*(results.get() for _ in range(50)))
+
+    codes = {client.get(f"/health?format={kind}").status_code for kind in ("text", "json") * 5}
+    assert (codes, len(looks)) == ({200}, 1)
+    asyncio.run(flood(RecentResults()))
+    assert len(looks) == 2
+
+
+def test_a_result_that_is_too_old_is_measured_anew(looks: list[str]) -> None:
+    results = RecentResults(kept_seconds=0)
+
+    first, second = asyncio.run(results.get()), asyncio.run(results.get())
+
+    assert len(looks) == 2
+    assert first is not second
+
+
+def test_a_caller_who_goes_away_does_not_take_the_result_along() -> None:
+    async def one_leaves(results: RecentResults) -> int:
+        await results.get()  # the measuring thread is there, so that the next one has to wait
+        leaving, staying = (asyncio.ensure_future(results.get()) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return len(await staying)
+
+    for _ in range(10):
+        assert asyncio.run(one_leaves(RecentResults(kept_seconds=0))) == 4
 
 
 def test_one_probe_that_raises_fails_alone(settings: Any) -> None:

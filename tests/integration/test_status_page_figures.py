@@ -1,10 +1,12 @@
 """The dashboard snapshot, computed from a real ledger."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 from uuid_utils.compat import uuid7
@@ -12,6 +14,7 @@ from uuid_utils.compat import uuid7
 from monitoring.dashboard import update_snapshot
 from monitoring.history import newest_verdicts
 from monitoring.models import DashboardSnapshot
+from monitoring.probes.recent import RecentResults
 from scheduling.models import Job, Run, SkippedTicks
 from scheduling.states import RunState, SkipReason, Trigger
 from tests.conftest import JobMaker
@@ -20,9 +23,10 @@ pytestmark = pytest.mark.django_db(transaction=True)  # the probes have threads 
 
 
 @pytest.fixture(autouse=True)
-def _broker_in_this_process(settings: Any, tmp_path: Path) -> None:
+def _broker_in_this_process(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.views.health.RECENT", RecentResults())
     settings.CELERY_BROKER_URL, settings.CELERY_BROKER_TRANSPORT_OPTIONS = "memory://", {}
-    settings.DATASET_ROOT = tmp_path
+    settings.DATASET_ROOT = settings.STATIC_ROOT = tmp_path
 
 
 def ended(
@@ -72,7 +76,7 @@ def test_without_runs_the_success_rate_is_none_and_not_zero(make_job: JobMaker) 
     data = DashboardSnapshot.objects.get(scope="real").data
     assert data["success_rate"] is None
     assert data["jobs"]["idle"]["duration_average"] is None
-    assert data["jobs"]["idle"]["verdicts"] == []
+    assert data["jobs"]["idle"]["sample"] == 0
 
 
 def test_the_last_day_is_counted_by_verdict_and_by_reason(make_job: JobMaker) -> None:
@@ -98,7 +102,7 @@ def test_the_last_day_is_counted_by_verdict_and_by_reason(make_job: JobMaker) ->
     assert DashboardSnapshot.objects.get(scope="real").data["runs"] == totals["runs"]
 
 
-def test_a_job_has_its_newest_verdicts_durations_and_lateness(make_job: JobMaker) -> None:
+def test_a_job_has_the_durations_and_the_lateness_of_its_newest_runs(make_job: JobMaker) -> None:
     job = make_job("a")
     for number in range(1, 41):
         ended(job, ago=1_000 - number, took=number / 10, attempt=1 + (number == 40))
@@ -107,11 +111,13 @@ def test_a_job_has_its_newest_verdicts_durations_and_lateness(make_job: JobMaker
     update_snapshot()
 
     figures = DashboardSnapshot.objects.get(scope="real").data["jobs"]["a"]
-    assert figures["verdicts"] == ["done"] * 29 + ["skipped"]
-    assert figures["sample"] == 40
-    assert figures["duration_average"] == pytest.approx(2.05)
-    assert figures["duration_p95"] == pytest.approx(3.8)
-    assert figures["lateness_p95"] == pytest.approx(0.25)
+    assert figures == {
+        "sample": 40,
+        "duration_average": pytest.approx(2.05),
+        "duration_p95": pytest.approx(3.8),
+        "lateness_average": pytest.approx(0.25),
+        "lateness_p95": pytest.approx(0.25),
+    }
 
 
 def test_one_row_per_scope_is_kept_up_to_date(make_job: JobMaker) -> None:
@@ -126,11 +132,11 @@ def test_the_probes_stand_in_the_snapshot() -> None:
     update_snapshot()
 
     probes = DashboardSnapshot.objects.get().data["probes"]
-    assert [(probe["probe"], probe["ok"]) for probe in probes] == [
-        ("google_sheets", True),
-        ("repository_health", True),
-        ("broker_heartbeat", True),
-        ("eteda_loop_latency", True),
+    assert [(probe["probe"], probe["ok"], probe["checked"]) for probe in probes] == [
+        ("google_sheets", True, False),
+        ("repository_health", True, True),
+        ("broker_heartbeat", True, True),
+        ("eteda_loop_latency", True, True),
     ]
 
 
@@ -158,3 +164,36 @@ def test_each_job_gets_its_own_newest_verdicts(make_job: JobMaker) -> None:
     assert [verdict.outcome for verdict in verdicts[calm.pk]] == ["failed"]
     assert idle.pk not in verdicts
     assert verdicts[busy.pk] == sorted(verdicts[busy.pk], key=lambda verdict: verdict.at)
+
+
+def test_the_page_shows_what_a_job_takes_and_how_late_it_starts(
+    admin_client: Client, make_job: JobMaker
+) -> None:
+    job = make_job("a")
+    for number in range(1, 41):
+        ended(job, ago=1_000 - number, took=number / 10)
+    make_job("idle")
+    update_snapshot()
+
+    page = admin_client.get("/").content.decode()
+
+    assert page.count("avg ") == 1
+    assert "avg 2.0 s · p95 3.8 s" in page
+    assert "Over the newest 40 runs. Started 250 ms after due on average, 250 ms at p95." in page
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_a_probe_with_nothing_to_check_is_painted_neither_good_nor_bad(
+    admin_client: Client, path: str
+) -> None:
+    update_snapshot()
+
+    page = admin_client.get(path).content.decode()
+
+    dots = re.findall(r'<span class="dot (\w*)"[^>]*></span><div><strong>(\w+)', page)
+    assert dots == [
+        ("", "google_sheets"),
+        ("good", "repository_health"),
+        ("good", "broker_heartbeat"),
+        ("good", "eteda_loop_latency"),
+    ]
