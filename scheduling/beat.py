@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.engine.tick import Engine
+from scheduling.errors import SchedulingError
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class LedgerScheduler(Scheduler):
         """Once per process; a database that is not up yet is asked again at the next tick."""
         try:
             created = sync_targets()
-        except DatabaseError as error:
+        except (DatabaseError, SchedulingError) as error:
             logger.warning("targets_not_read", extra={"error": str(error)})
             return
         for job in created:

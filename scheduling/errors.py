@@ -1,11 +1,11 @@
 """What can go wrong at the doors of the scheduler, as one tree.
 
 SchedulingError
-├── UnknownJob        the scope has no job of that id
-├── DuplicateJob      the id is taken
-├── InvalidJob        a field does not fit; names it
-├── JobDisabled       the action needs an enabled job
-└── TargetError       a standing job's callable cannot be loaded
+├── UnknownJob         the scope has no job of that id
+├── DuplicateJob       the id is taken
+├── InvalidJob         a field does not fit; names it
+├── IllegalTransition  a run cannot go from one state to another
+└── TargetError        a standing job's callable cannot be loaded
 """
 
 
@@ -43,6 +43,15 @@ class InvalidJob(SchedulingError):  # noqa: N818
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+
+
+class IllegalTransition(SchedulingError):  # noqa: N818
+    """A run cannot go from one state to another; always a defect, never an operator's mistake."""
+
+    code = "illegal_transition"
+
+    def __init__(self, before: str, after: str) -> None:
+        super().__init__(f"a run cannot go from {str(before)!r} to {str(after)!r}")
 
 
 class TargetError(SchedulingError):

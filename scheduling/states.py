@@ -4,7 +4,7 @@ r"""The states of a run, the ways between them, and why a planned tick may end w
        ^         |        |          |  \
        |         v        v          |   stopping -> timeout | cancelled
        |      skipped  skipped       |
-       +------- retry, lost ---------+
+       +------- retry, lost ---------+      (released: back to ready)
 
 `queued`, `running` and `stopping` hold a slot. Names follow the office document (seed 004), whose
 `processing` is those three together.
@@ -51,13 +51,14 @@ class Trigger(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one attempt ended. `lost`: its worker vanished; `retried`: failed, and tried again."""
+    """How one attempt ended. `lost`: its worker vanished; `released`: its worker was stopped."""
 
     DONE = "done"
     FAILED = "failed"
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     LOST = "lost"
+    RELEASED = "released"
 
 
 WAITING = frozenset({RunState.PENDING, RunState.READY})

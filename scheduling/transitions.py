@@ -15,12 +15,13 @@ from django.db import transaction
 from django.db.models import F
 from uuid_utils.compat import uuid7
 
+from scheduling.errors import IllegalTransition
 from scheduling.fence import Fence
 from scheduling.models import Attempt, JobStatus, Run, RunEvent, WorkerProcess
 from scheduling.models.event import EventKind
 from scheduling.models.job import BackoffKind
 from scheduling.retry import RetryPolicy, RetryWish, retry_after, worth_another_after_loss
-from scheduling.states import Outcome, RunState, SkipReason
+from scheduling.states import TRANSITIONS, Outcome, RunState, SkipReason
 
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 
@@ -48,7 +49,7 @@ def make_ready(run_ids: Collection[UUID], *, now: datetime) -> int:
     with transaction.atomic():
         won = _locked(run_ids, {RunState.PENDING})
         for run in won:
-            run.state = RunState.READY
+            _move(run, RunState.READY)
             run.ready_at = run.ready_at or now
             run.next_attempt_at = None
         Run.objects.bulk_update(won, ["state", "ready_at", "next_attempt_at"])
@@ -58,7 +59,7 @@ def make_ready(run_ids: Collection[UUID], *, now: datetime) -> int:
 def claim(runs: Sequence[Run], *, now: datetime) -> None:
     """Give each run its next attempt and a slot. The caller holds the locks of job and runs."""
     for run in runs:
-        run.state = RunState.QUEUED
+        _move(run, RunState.QUEUED)
         run.attempt += 1
         run.attempt_id = uuid7()
         run.queued_at = now
@@ -81,11 +82,11 @@ def start(fences: Collection[Fence], *, worker_id: UUID, now: datetime) -> set[F
         alive = WorkerProcess.objects.live().filter(id=worker_id).exists()
         won = [run for run in expected if alive and not _too_late(run, now)]
         for run in won:
-            run.state = RunState.RUNNING
+            _move(run, RunState.RUNNING)
             run.reason = ""
             run.started_at = now
             run.worker_id = worker_id
-            run.deadline_at = now + run.timeout + HARD_LIMIT_MARGIN
+            run.deadline_at = now + run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
         Run.objects.bulk_update(won, ["state", "reason", "started_at", "worker", "deadline_at"])
         Attempt.objects.bulk_create(
             Attempt(
@@ -124,12 +125,26 @@ def lose(run_ids: Collection[UUID], *, now: datetime) -> int:
     return len(won)
 
 
+def release(run_ids: Collection[UUID], *, now: datetime) -> int:
+    """Give back, uncharged, what a stopped worker left undone; return how many (SPEC A17)."""
+    with transaction.atomic():
+        won = _locked(run_ids, {RunState.RUNNING})
+        for run in won:
+            _move(run, RunState.READY)
+            run.reason, run.deadline_at = "worker_stopped", None
+        Run.objects.bulk_update(won, ["state", "reason", "deadline_at"])
+        Attempt.objects.filter(id__in=[run.attempt_id for run in won]).update(
+            finished_at=now, outcome=Outcome.RELEASED
+        )
+    return len(won)
+
+
 def skip(run_ids: Collection[UUID], reason: SkipReason, *, now: datetime) -> int:
     """End runs that have not started, with the reason; return how many were still waiting."""
     with transaction.atomic():
         won = _locked(run_ids, {RunState.PENDING, RunState.READY, RunState.QUEUED})
         for run in won:
-            run.state = RunState.SKIPPED
+            _move(run, RunState.SKIPPED)
             run.reason = reason
             run.finished_at = now
         Run.objects.bulk_update(won, ["state", "reason", "finished_at"])
@@ -146,6 +161,13 @@ def _locked(run_ids: Collection[UUID], states: set[RunState]) -> list[Run]:
 def _locked_by_fence(fences: Iterable[Fence], state: RunState) -> list[Run]:
     expected = {fence.run_id: fence.attempt for fence in fences}
     return [run for run in _locked(expected, {state}) if run.attempt == expected[run.id]]
+
+
+def _move(run: Run, state: RunState) -> None:
+    """Take one step of the state machine; a step that it does not know is a defect of ours."""
+    if state not in TRANSITIONS[RunState(run.state)]:
+        raise IllegalTransition(run.state, state)
+    run.state = state
 
 
 def _too_late(run: Run, now: datetime) -> bool:
@@ -166,15 +188,15 @@ def policy_of(run: Run) -> RetryPolicy:
 def _apply_ending(run: Run, ending: Ending, now: datetime) -> None:
     run.error, run.error_code = ending.error, ending.error_code
     if ending.outcome is Outcome.DONE:
-        run.state, run.reason = RunState.DONE, ""
-        run.result, run.finished_at = ending.result, now
+        _move(run, RunState.DONE)
+        run.reason, run.result, run.finished_at = "", ending.result, now
         return
     run.retry_count += 1
     wait = retry_after(
         policy_of(run), ending.wish, failed=run.retry_count, retryable=ending.retryable
     )
     if wait is None:
-        run.state = RunState(ending.outcome.value)
+        _move(run, RunState(ending.outcome.value))
         run.reason = ending.error_code
         run.finished_at = now
     else:
@@ -196,12 +218,13 @@ def _apply_loss(run: Run, ending: Ending, now: datetime) -> None:
     if worth_another_after_loss(policy_of(run), lost=run.lost_count):
         _wait_for_retry(run, now, reason="worker_lost")
     else:
-        run.state, run.reason, run.finished_at = RunState.FAILED, "worker_lost", now
+        _move(run, RunState.FAILED)
+        run.reason, run.finished_at = "worker_lost", now
 
 
 def _wait_for_retry(run: Run, at: datetime, *, reason: str) -> None:
-    run.state, run.reason = RunState.PENDING, reason
-    run.next_attempt_at = at
+    _move(run, RunState.PENDING)
+    run.reason, run.next_attempt_at = reason, at
     run.deadline_at = None
 
 

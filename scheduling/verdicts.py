@@ -23,6 +23,7 @@ class Situation:
     overlap: str = "skip"
     free_slots: int = 1
     stopped: SkipReason | None = None  # paused or breaker open: nothing runs
+    trial: bool = False  # the breaker is half open: one run decides, whatever the policies say
 
 
 @dataclass(frozen=True)
@@ -95,18 +96,23 @@ class _Judgement:
 
     def run_rest(self) -> None:
         """Run the remaining ticks, or as many of the newest as there is room for."""
-        catching_up_all = self.situation.misfire == "all"
-        if self.situation.overlap == "queue" or catching_up_all:
-            room = MOST_RUNS_AT_ONCE
-        else:
-            room = max(0, self.situation.free_slots)
+        room = self._room()
         if room == 0:
-            self.skip_rest(SkipReason.OVERLAP)
+            in_trial = self.situation.trial
+            self.skip_rest(SkipReason.BREAKER_OPEN if in_trial else SkipReason.OVERLAP)
             return
         due = self.recurrence.count(self.position, self.situation.until)
         if due > room:
             self.skip_to(self._just_before_newest(room), SkipReason.COALESCED)
         self.verdicts.runs = list(self.recurrence.between(self.position, self.situation.until))
+
+    def _room(self) -> int:
+        """How many of the ticks may become runs."""
+        free = max(0, self.situation.free_slots)
+        if self.situation.trial:
+            return min(1, free)
+        queueing = self.situation.overlap == "queue" or self.situation.misfire == "all"
+        return MOST_RUNS_AT_ONCE if queueing else free
 
     def _just_before_newest(self, room: int) -> datetime:
         edge = self.situation.until

@@ -12,8 +12,9 @@ from django.conf import settings
 from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import POLICY_FIELDS, change_policy
 from scheduling.actions.create_job import NewJob, create_job
+from scheduling.engine.claim import claim_ready
 from scheduling.engine.schedules import Schedule
-from scheduling.models import Job
+from scheduling.models import Job, Run
 from scheduling.recurrence import Crontab, Interval
 from tests.servers import Valkey, running_rabbitmq
 
@@ -37,6 +38,11 @@ def django_db_modify_db_settings(
         database.setdefault("TEST", {})["NAME"] = str(path)
     else:
         request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+
+
+def claim_all(*, now: datetime) -> list[Run]:
+    """Claim what is ready, all pages of it."""
+    return [run for page in claim_ready("real", now=now) for run in page]
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from django.conf import settings
 
@@ -70,3 +72,29 @@ def sleeps(seconds: float) -> None:
 @app.task(name="tests.leaks")
 def leaks() -> None:
     raise RuntimeError("cannot log in with password=hunter2hunter2")
+
+
+@app.task(name="tests.ignores_soft_limit", soft_time_limit=1, time_limit=2)
+def ignores_soft_limit() -> None:
+    while True:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(60)
+
+
+class UnreadableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@app.task(name="tests.raises_unreadable")
+def raises_unreadable() -> None:
+    raise UnreadableError
+
+
+class LeakyError(Exception):
+    code = "password=hunter2hunter2 and more"
+
+
+@app.task(name="tests.leaks_in_code")
+def leaks_in_code() -> None:
+    raise LeakyError

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from math import ceil
 from typing import Any
 
 from django.db import transaction
@@ -52,11 +51,12 @@ def _keep_row_in_step(job: Job) -> None:
     """Write what django-celery-beat's row also says, or it would pass for somebody's edit."""
     if job.schedule is None:
         return
+    after = job.expires_after
     job.schedule.description = job.description
-    job.schedule.expire_seconds = (
-        None if job.expires_after is None else ceil(job.expires_after.total_seconds())
-    )
-    job.schedule.save()  # type: ignore[no-untyped-call] # it has no types
+    job.schedule.expire_seconds = None if after is None else int(after.total_seconds())
+    # Only these: somebody may be editing the rest in the stock admin.
+    written = ["description", "expire_seconds", "date_changed"]
+    job.schedule.save(update_fields=written)  # type: ignore[no-untyped-call] # it has no types
 
 
 def _plain(value: Any) -> Any:

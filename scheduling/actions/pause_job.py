@@ -1,15 +1,18 @@
 """Pauses a job: its ticks are skipped as `paused`; what already runs finishes (SPEC A11)."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
+from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_jobs
 from scheduling.errors import InvalidJob
 from scheduling.models import Job, Pause, Run
 from scheduling.states import RunState, SkipReason
+from scheduling.storable import require_storable
 from scheduling.transitions import skip
 
 
@@ -17,25 +20,29 @@ from scheduling.transitions import skip
 def pause_job(
     job: Job, operator: Operator, *, reason: str = "", until: datetime | None = None
 ) -> Pause:
-    """Pause a job until an instant or until resumed; a job already paused keeps its pause.
+    """Pause a job until an instant or until resumed; a new pause takes the place of an old one.
 
-    Raises InvalidJob when `until` is not in the future.
+    Raises InvalidJob when `until` is not in the future or the reason cannot be stored.
     """
     now = database_now()
     if until is not None and until <= now:
         raise InvalidJob("until", f"{until.isoformat()} is not in the future")
+    require_storable("reason", reason)
     job = Job.objects.select_for_update().get(id=job.id)
-    if active := Pause.objects.active().filter(job=job).first():
-        return active
+    replaced = end_active_pause(job, ended_by=operator.actor, now=now)
     plan_jobs([job.id], now=now)
     pause = Pause.objects.create(
         job=job, paused_by=operator.actor, reason=reason, from_at=now, until_at=until
     )
     _skip_unstarted(job, now)
-    record(
-        operator, "pause_job", job, after={"reason": reason, "until": until and until.isoformat()}
-    )
+    record(operator, "pause_job", job, before=_told(replaced), after=_told(pause))
     return pause
+
+
+def _told(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {"reason": pause.reason, "until": pause.until_at and pause.until_at.isoformat()}
 
 
 def _skip_unstarted(job: Job, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Run-now: a run outside the schedule, which it does not move (SPEC A11)."""
 
+import hashlib
 from typing import Any
 
 from django.db import transaction
@@ -9,6 +10,7 @@ from scheduling.clock import database_now
 from scheduling.engine.plan import new_run
 from scheduling.models import Job, Run
 from scheduling.states import Trigger
+from scheduling.storable import require_storable
 from scheduling.transitions import open_runs
 
 
@@ -26,7 +28,8 @@ def trigger_run(
     back the run that the first call made.
     """
     job = Job.objects.select_for_update().get(id=job.id)
-    key = f"{job.job_id}:{idempotency_key}" if idempotency_key else None
+    require_storable("params", params or {})
+    key = _key(job, idempotency_key) if idempotency_key else None
     if key and (known := Run.objects.filter(scope=job.scope, idempotency_key=key).first()):
         return known
     run = new_run(job, trigger=Trigger.MANUAL, now=database_now())
@@ -35,3 +38,8 @@ def trigger_run(
     open_runs([run])
     record(operator, "trigger_run", job, after={"run": str(run.id)})
     return run
+
+
+def _key(job: Job, idempotency_key: str) -> str:
+    """A key is the job's, whatever its length and letters."""
+    return hashlib.sha256(f"{job.job_id}\n{idempotency_key}".encode("utf-8", "replace")).hexdigest()

@@ -1,15 +1,25 @@
-"""Refuses values that do not fit a job, naming the field."""
+"""Refuses values that do not fit a job, naming the field; nothing is clamped (SPEC A13)."""
+
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
+from scheduling.storable import require_storable
 
 
 def check_fields(job: Job) -> None:
-    """Raise InvalidJob for the first field whose value the model refuses."""
+    """Raise InvalidJob for the first field that the model, or another field, contradicts."""
     try:
         job.full_clean(exclude=["schedule"])
     except ValidationError as error:
         name, problems = next(iter(error.message_dict.items()))
         raise InvalidJob(name, " ".join(problems)) from error
+    for name in ("task", "queue", "description", "params", "args"):
+        require_storable(name, getattr(job, name))
+    base, cap, expires = job.retry_base, job.retry_cap, job.expires_after
+    if base is not None and cap is not None and cap < base:
+        raise InvalidJob("retry_cap", f"{cap} is shorter than retry_base {base}")
+    if expires is not None and expires % timedelta(seconds=1):
+        raise InvalidJob("expires_after", f"{expires} is not in whole seconds")

@@ -81,7 +81,10 @@ class JobAdmin(admin.ModelAdmin[Job]):
         """Hand the changed fields to the action that every door calls."""
         del change
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
-        change_policy(obj, _operator(request), changes)
+        try:
+            change_policy(obj, _operator(request), changes)
+        except SchedulingError as error:
+            self.message_user(request, f"{obj} is unchanged. {error}", messages.ERROR)
 
     @admin.display(description="periodic task")
     def periodic_task(self, job: Job) -> str:

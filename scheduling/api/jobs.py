@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from ninja import Body, Header, Query, Router, Status
 
@@ -13,8 +13,9 @@ from scheduling.actions.trigger_run import trigger_run
 from scheduling.api.auth import TokenAuth, operator_of
 from scheduling.api.shapes import JobOut, PauseJob, Problem, RunNow, RunOut
 from scheduling.errors import UnknownJob
-from scheduling.models import Job
+from scheduling.models import Job, Pause, ScheduleEpoch
 from scheduling.models.token import Access
+from scheduling.storable import storable
 
 READ = TokenAuth(Access.READ)
 OPERATE = TokenAuth(Access.OPERATE)
@@ -79,11 +80,14 @@ def resume(request: HttpRequest, job_id: str) -> JobOut:
 
 def _jobs() -> QuerySet[Job]:
     jobs = Job.objects.in_scope(settings.SCHEDULER_SCOPE)
-    return jobs.select_related("status").prefetch_related("pauses", "epochs")
+    return jobs.select_related("status").prefetch_related(
+        Prefetch("pauses", Pause.objects.active()),
+        Prefetch("epochs", ScheduleEpoch.objects.filter(to_at=None)),
+    )
 
 
 def _job(job_id: str) -> Job:
-    found = _jobs().filter(job_id=job_id).first()
+    found = _jobs().filter(job_id=storable(job_id)).first()
     if found is None:
         raise UnknownJob(settings.SCHEDULER_SCOPE, job_id)
     return found

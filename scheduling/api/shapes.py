@@ -6,6 +6,7 @@ from typing import Any
 from ninja import Field, Schema
 from pydantic import AwareDatetime
 
+from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Job, Run
 
 
@@ -21,7 +22,7 @@ class JobOut(Schema):
     enabled: bool
     paused: bool
     schedule: str
-    timeout_sec: float
+    timeout_sec: float | None
     next_due_at: datetime | None
     last_run_at: datetime | None
     last_status: str
@@ -30,19 +31,19 @@ class JobOut(Schema):
 
     @classmethod
     def of(cls, job: Job) -> "JobOut":
-        """Read a job that was selected with its status, pauses and epochs."""
-        epoch = next((epoch for epoch in job.epochs.all() if epoch.to_at is None), None)
+        """Read a job that was selected with its status, its open epoch and its active pause."""
+        epoch = next(iter(job.epochs.all()), None)
         return cls(
             job_id=job.job_id,
             scope=job.scope,
             task=job.task,
             queue=job.queue,
-            params=job.params,
+            params=configured_redactor().value(job.params, typed=TYPED),
             description=job.description,
             enabled=job.enabled,
-            paused=any(pause.ended_at is None for pause in job.pauses.all()),
-            schedule=epoch.recurrence().in_words() if epoch else "",
-            timeout_sec=job.timeout.total_seconds(),
+            paused=bool(job.pauses.all()),
+            schedule=epoch.in_words() if epoch else "",
+            timeout_sec=job.timeout.total_seconds() if job.timeout else None,
             next_due_at=job.next_due_at,
             last_run_at=job.status.last_run_at,
             last_status=job.status.last_status,

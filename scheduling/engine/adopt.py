@@ -7,22 +7,29 @@ the old schedule is settled first, and a new epoch opens in the same transaction
 
 import logging
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from scheduling.engine.epochs import close_epoch, open_epoch
+from scheduling.clock import OUTAGE
+from scheduling.engine.epochs import close_epoch, next_due, open_epoch
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule, json_value, same_rule, schedule_of
+from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, ScheduleEpoch
+from scheduling.recurrence import RecurrenceError
 
 logger = logging.getLogger(__name__)
 
 NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
-COPIED = ("task", "args", "params", "queue", "enabled", "description", "expires_after")
+COPIED = (
+    *("task", "args", "params", "queue", "enabled", "one_off", "description"),
+    "expires_after",
+)
 
 
 class Adoption:
@@ -54,19 +61,26 @@ class Adoption:
                     adopt(row, scope=self.scope, now=now)
             elif job.scope == self.scope and job.deleted_at is None:
                 copy_down(row, job, now=now)
-        except (OperationalError, InterfaceError):
+        except OUTAGE:
             raise
+        except IntegrityError:
+            # Another beat adopted the row at the same moment.
+            logger.info("schedule_followed_elsewhere", extra={"periodic_task": row.name})
         except Exception as error:
             # One row that cannot be read must not keep the others from being followed.
             logger.exception("schedule_not_followed", extra={"periodic_task": row.name})
             if job is not None:
-                Job.objects.filter(id=job.id).update(schedule_error=str(error))
+                text = configured_redactor().text(str(error))
+                Job.objects.filter(id=job.id).update(schedule_error=text)
 
 
 def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
     """Make a job of a row that somebody else wrote; its first tick is the first still in grace."""
     with transaction.atomic():
-        job = Job(scope=scope, job_id=_free_id(row, scope), schedule=row, adopted=True)
+        # Its timeout is the task's own: the platform's default would end work that is allowed.
+        job = Job(
+            scope=scope, job_id=_free_id(row, scope), schedule=row, adopted=True, timeout=None
+        )
         for name, value in _as_job_fields(row).items():
             setattr(job, name, value)
         job.save()
@@ -74,7 +88,7 @@ def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
         if job.enabled:
             begin = now - job.misfire_grace
             begin = max(begin, row.last_run_at) if row.last_run_at else max(begin, row.date_changed)
-            open_epoch(job, schedule_of(row, anchor=begin), at=min(begin, now))
+            open_epoch(job, schedule_of(row, anchor=row.last_run_at or begin), at=min(begin, now))
     logger.info("schedule_adopted", extra={"job_id": job.job_id, "scope": scope})
     return job
 
@@ -86,12 +100,15 @@ def copy_down(row: PeriodicTask, job: Job, *, now: datetime) -> bool:
         edited = _differences(row, job)
         epoch = ScheduleEpoch.objects.filter(job=job, to_at=None).first()
         schedule = _schedule_if_changed(row, epoch, now)
-        if not edited and schedule is None and (epoch is None) != row.enabled:
+        in_step = (epoch is None) != row.enabled
+        if not edited and schedule is None and in_step and not job.schedule_error:
             return False
+        if job.schedule_error:
+            _bring_back(job, epoch)
         _settle(job, now)
         for name, value in edited.items():
             setattr(job, name, value)
-        job.save(update_fields=[*edited, "schedule_error"])
+        job.save(update_fields=[*edited, "schedule_error", "next_due_at"])
         _switch_epoch(job, epoch, schedule, now)
     logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
     return True
@@ -114,11 +131,18 @@ def _schedule_if_changed(
     if epoch is None:
         return fresh
     unchanged = (
-        same_rule(epoch.recurrence(), fresh.recurrence)
+        _holds(epoch, fresh)
         and epoch.ends_at == fresh.ends_at
         and (row.start_time is None or row.start_time <= epoch.from_at)
     )
     return None if unchanged else fresh
+
+
+def _holds(epoch: ScheduleEpoch, fresh: Schedule) -> bool:
+    try:
+        return same_rule(epoch.recurrence(), fresh.recurrence)
+    except RecurrenceError:
+        return False  # a row that was corrupted: start anew, the ledger shows the damage
 
 
 def _switch_epoch(
@@ -129,6 +153,15 @@ def _switch_epoch(
         epoch = None
     if schedule is not None:
         open_epoch(job, schedule, at=now)
+
+
+def _bring_back(job: Job, epoch: ScheduleEpoch | None) -> None:
+    """Let a job that was set aside be planned again from where its account ends."""
+    job.schedule_error = ""
+    if epoch is not None and job.next_due_at is None:
+        with suppress(RecurrenceError):
+            after = job.planned_until or epoch.from_at
+            job.next_due_at = next_due(epoch, epoch.recurrence(), after=after)
 
 
 def _settle(job: Job, now: datetime) -> None:
@@ -156,6 +189,7 @@ def _as_job_fields(row: PeriodicTask) -> dict[str, Any]:
         "params": json_value(row.kwargs, "kwargs", dict),
         "queue": row.queue or settings.CELERY_TASK_DEFAULT_QUEUE,
         "enabled": row.enabled,
+        "one_off": row.one_off,
         "expires_after": timedelta(seconds=row.expire_seconds) if row.expire_seconds else None,
         "description": row.description,
     }
@@ -164,7 +198,7 @@ def _as_job_fields(row: PeriodicTask) -> dict[str, Any]:
 def _free_id(row: PeriodicTask, scope: str) -> str:
     """Return the row's name as a job id, with the row's number where that is taken."""
     wanted = (
-        re.sub(r"[^A-Za-z0-9_.:-]+", "-", row.name).strip("-")[:180] or f"periodic-task-{row.id}"
+        re.sub(r"[^A-Za-z0-9_.:-]+", "-", row.name).strip("-_.:")[:180] or f"periodic-task-{row.id}"
     )
     taken = Job.objects.filter(scope=scope, job_id=wanted).exists()
     return f"{wanted}-{row.id}" if taken else wanted

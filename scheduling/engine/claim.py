@@ -5,7 +5,7 @@ the job row is locked, so that two claimers cannot both take the last one (DESIG
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -19,16 +19,19 @@ from scheduling.transitions import claim
 BATCH = 200
 
 
-def claim_ready(scope: str, *, now: datetime) -> list[Run]:
-    """Claim the ready runs of a scope for which there is a slot; return them, to be published."""
-    claimed: list[Run] = []
+def claim_ready(scope: str, *, now: datetime) -> Iterator[list[Run]]:
+    """Claim the ready runs of a scope for which there is a slot; yield them page by page.
+
+    Each page is to be published before the next is claimed: whoever claims has seconds to publish
+    before others think it dead.
+    """
     after: tuple[int, UUID] | None = None
     while candidates := _candidates(scope, after):
-        claimed += claim_runs([run.id for run in candidates], now=now)
+        if claimed := claim_runs([run.id for run in candidates], now=now):
+            yield claimed
         after = (candidates[-1].priority, candidates[-1].id)
         if len(candidates) < BATCH:
             break
-    return claimed
 
 
 def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:

@@ -1,4 +1,4 @@
-"""Ends the pauses whose time is over, after settling what they swallowed (SPEC A11)."""
+"""Ends pauses, after settling the ticks that they swallowed (SPEC A11)."""
 
 from datetime import datetime
 
@@ -7,23 +7,34 @@ from django.db import transaction
 from scheduling.engine.plan import plan_jobs
 from scheduling.models import Job, Pause
 
+BY_ITSELF = "timer"
+
 
 def end_pauses(scope: str, *, now: datetime) -> int:
     """Resume every job whose pause has run out; return how many."""
-    over = Pause.objects.over(now).filter(job__scope=scope)
-    ended = 0
-    for pause in over:
-        ended += _end(pause)
-    return ended
+    jobs = list(Pause.objects.over(now).filter(job__scope=scope).values_list("job_id", flat=True))
+    return sum(_resume(job_id, now) for job_id in jobs)
 
 
-def _end(pause: Pause) -> int:
-    """The ticks up to the end were paused; those after it are planned as usual."""
-    if pause.until_at is None:
-        return 0
+def _resume(job_id: int, now: datetime) -> bool:
     with transaction.atomic():
-        Job.objects.select_for_update().get(id=pause.job_id)
-        plan_jobs([pause.job_id], now=pause.until_at)
-        return Pause.objects.filter(id=pause.id, ended_at=None).update(
-            ended_at=pause.until_at, ended_by="timer"
-        )
+        job = Job.objects.select_for_update().get(id=job_id)
+        return end_active_pause(job, ended_by=BY_ITSELF, now=now) is not None
+
+
+def end_active_pause(job: Job, *, ended_by: str, now: datetime) -> Pause | None:
+    """End the pause of a locked job, if it has one, and return it.
+
+    The ticks up to its end were paused, and are settled as such; those after it are planned as
+    usual. A pause whose time was over already ended then, and by itself.
+    """
+    pause = Pause.objects.active().filter(job=job).first()
+    if pause is None:
+        return None
+    end, by = now, ended_by
+    if pause.until_at is not None and pause.until_at <= now:
+        end, by = pause.until_at, BY_ITSELF
+    plan_jobs([job.id], now=end)
+    pause.ended_at, pause.ended_by = end, by
+    pause.save(update_fields=["ended_at", "ended_by"])
+    return pause

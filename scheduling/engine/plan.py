@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Count, F
+from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.epochs import next_due
+from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
 from scheduling.recurrence import Recurrence
 from scheduling.states import RunState, SkipReason, Trigger
@@ -34,6 +36,7 @@ class Planned:
     """What one batch decided, to be written together."""
 
     jobs: list[Job] = field(default_factory=list)
+    spent: list[ScheduleEpoch] = field(default_factory=list)  # of one-off jobs that had their run
     runs: list[Run] = field(default_factory=list)
     skipped: list[SkippedTicks] = field(default_factory=list)
 
@@ -63,7 +66,9 @@ def _plan_alone(job_id: int, now: datetime) -> int:
         return plan_jobs([job_id], now=now)
     except (IntegrityError, DataError) as error:
         logger.exception("job_not_plannable", extra={"job": job_id})
-        Job.objects.filter(id=job_id).update(schedule_error=str(error), next_due_at=None)
+        Job.objects.filter(id=job_id).update(
+            schedule_error=configured_redactor().text(str(error)), next_due_at=None
+        )
         return 0
 
 
@@ -90,7 +95,7 @@ def judge_all(jobs: Sequence[Job], *, now: datetime) -> Planned:
         except Exception as error:
             # One poisonous row must not stop the others: it stays visible and does not fire.
             logger.exception("job_not_plannable", extra={"job_id": job.job_id, "scope": job.scope})
-            job.schedule_error = str(error)
+            job.schedule_error = configured_redactor().text(str(error))
             job.next_due_at = None
     return planned
 
@@ -101,8 +106,12 @@ def write(planned: Planned) -> None:
     for ticks in planned.skipped:
         _append(ticks)
     Job.objects.bulk_update(
-        planned.jobs, ["planned_until", "next_due_at", "schedule_error"], batch_size=BATCH
+        planned.jobs,
+        ["planned_until", "next_due_at", "schedule_error", "enabled"],
+        batch_size=BATCH,
     )
+    ScheduleEpoch.objects.bulk_update(planned.spent, ["to_at"])
+    PeriodicTask.objects.filter(job__epochs__in=planned.spent).update(enabled=False)
 
 
 @dataclass
@@ -160,6 +169,8 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
     recurrence = epoch.recurrence()
     after = job.planned_until or epoch.from_at
     until = min(now, epoch.ends_at) if epoch.ends_at else now
+    if job.one_off:
+        until = min(until, recurrence.next_after(after) or until)
     verdicts = judge(
         recurrence,
         Situation(
@@ -172,6 +183,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             overlap=job.overlap,
             free_slots=standing.free_slots(job),
             stopped=standing.stopped(job, now),
+            trial=job.id in standing.tripped,
         ),
     )
     planned.runs += [_planned_run(job, epoch, tick, now) for tick in verdicts.runs]
@@ -179,7 +191,10 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
         SkippedTicks(job=job, epoch=epoch, **dataclasses.asdict(span)) for span in verdicts.spans
     ]
     job.planned_until = max(after, until)
-    job.next_due_at = next_due(epoch, recurrence, after=now)
+    job.next_due_at = next_due(epoch, recurrence, after=job.planned_until)
+    if job.one_off and verdicts.runs:
+        job.enabled, job.next_due_at, epoch.to_at = False, None, job.planned_until
+        planned.spent.append(epoch)
 
 
 def _planned_run(job: Job, epoch: ScheduleEpoch, tick: datetime, now: datetime) -> Run:

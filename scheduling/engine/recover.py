@@ -1,18 +1,23 @@
-"""Recovers: ends what waited too long, takes runs from lost workers, sends what never went."""
+"""Recovers: ends what waited or ran too long, takes what the lost held, sends what never went."""
 
 import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publish import Publisher
+from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
-from scheduling.states import RunState, SkipReason
-from scheduling.transitions import lose, skip
+from scheduling.states import Outcome, RunState, SkipReason
+from scheduling.transitions import Ending, finish, lose, release, skip
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+OVERDUE_MARGIN = timedelta(seconds=30)
+MOST_DOUBLINGS = 8
 PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish before others may
 
 
@@ -20,8 +25,7 @@ def expire_waiting(scope: str, *, now: datetime) -> int:
     """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
     unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
     late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
-    ids = list(late.order_by("id").values_list("id", flat=True)[:BATCH])
-    return skip(ids, SkipReason.EXPIRED, now=now) if ids else 0
+    return skip(_ids(late), SkipReason.EXPIRED, now=now)
 
 
 def take_from_lost_workers(
@@ -38,13 +42,32 @@ def take_from_lost_workers(
 
 
 def _take_runs(scope: str, now: datetime) -> int:
-    """Take whatever runs on a worker that is lost or stopped: also what an earlier crash left."""
-    orphans = Run.objects.open(RunState.RUNNING).filter(scope=scope)
-    gone = orphans.filter(worker__lost_at__isnull=False) | orphans.filter(
-        worker__stopped_at__isnull=False
+    """Take whatever still runs on a worker that is gone: also what an earlier crash left."""
+    running = Run.objects.open(RunState.RUNNING).filter(scope=scope)
+    lost = _ids(running.filter(worker__lost_at__isnull=False))
+    stopped = _ids(running.filter(worker__lost_at=None, worker__stopped_at__isnull=False))
+    return lose(lost, now=now) + release(stopped, now=now)
+
+
+def end_overdue(scope: str, *, now: datetime) -> int:
+    """End what should have been stopped long ago and whose worker, alive, says nothing of it."""
+    silent = Run.objects.open(RunState.RUNNING).filter(
+        scope=scope, deadline_at__lt=now - OVERDUE_MARGIN
     )
-    ids: list[UUID] = list(gone.order_by("id").values_list("id", flat=True)[:BATCH])
-    return lose(ids, now=now) if ids else 0
+    endings = [
+        Ending(
+            fence=Fence(run.id, run.attempt),
+            outcome=Outcome.TIMEOUT,
+            error="its worker is alive, but never said how this attempt ended",
+            error_code="Overdue",
+        )
+        for run in silent.order_by("id").only("id", "attempt")[:BATCH]
+    ]
+    return len(finish(endings, now=now)) if endings else 0
+
+
+def _ids(runs: QuerySet[Run]) -> list[UUID]:
+    return list(runs.order_by("id").values_list("id", flat=True)[:BATCH])
 
 
 def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
@@ -52,5 +75,13 @@ def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     unsent = Run.objects.open(RunState.QUEUED).filter(
         scope=scope, published_at=None, queued_at__lt=now - PUBLISH_LEASE
     )
-    runs = list(unsent.in_claim_order()[:BATCH])
+    runs = [run for run in unsent.in_claim_order()[:BATCH] if _is_worth_a_try(run, now)]
     return publisher.publish(runs, now=now) if runs else 0
+
+
+def _is_worth_a_try(run: Run, now: datetime) -> bool:
+    """What was refused is tried again after a wait that doubles."""
+    if run.queued_at is None:
+        return False
+    wait: timedelta = PUBLISH_LEASE * 2 ** min(run.publish_count, MOST_DOUBLINGS)
+    return now - run.queued_at >= wait

@@ -22,7 +22,7 @@ from scheduling.states import RunState
 
 logger = logging.getLogger(__name__)
 
-SWEEP_EVERY = timedelta(seconds=3)
+SWEEP_EVERY_SECONDS = 3.0
 FIRST_WAIT = timedelta(seconds=4)  # a message younger than this may still be on its way
 MOST_A_SWEEP = 500
 
@@ -34,13 +34,13 @@ class MissingMessages:
         self.app = app
         self.scope = scope
         self._before: Counter[str] = Counter()
-        self._swept_at: datetime | None = None
+        self._swept_at: float | None = None
 
-    def sweep(self, publisher: Publisher, *, now: datetime) -> int:
+    def sweep(self, publisher: Publisher, *, now: datetime, monotonic: float) -> int:
         """Send again what two sweeps found missing; return how many messages."""
-        if self._swept_at is not None and now - self._swept_at < SWEEP_EVERY:
+        if self._swept_at is not None and monotonic - self._swept_at < SWEEP_EVERY_SECONDS:
             return 0
-        self._swept_at = now
+        self._swept_at = monotonic
         missing = self._missing()
         confirmed = missing & self._before
         self._before = missing

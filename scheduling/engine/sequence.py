@@ -11,8 +11,16 @@ LOCK_KEY = 0x0B5E0001  # any constant: one sequencer at a time
 
 def number_events() -> int:
     """Give the next numbers to committed events in the order of their ids; return how many."""
-    if not RunEvent.objects.filter(seq=None).exists():
-        return 0
+    total = 0
+    while RunEvent.objects.filter(seq=None).exists():
+        numbered = _number_batch()
+        total += numbered
+        if numbered < BATCH:
+            break
+    return total
+
+
+def _number_batch() -> int:
     with transaction.atomic():
         if not _sole_sequencer():
             return 0

@@ -9,16 +9,21 @@ from collections.abc import Callable
 from datetime import datetime
 
 from celery import Celery
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
-from scheduling.clock import database_now
+from scheduling.clock import OUTAGE, PlanClock, database_now
 from scheduling.engine.adopt import Adoption
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
-from scheduling.engine.recover import expire_waiting, publish_unsent, take_from_lost_workers
+from scheduling.engine.recover import (
+    end_overdue,
+    expire_waiting,
+    publish_unsent,
+    take_from_lost_workers,
+)
 from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
@@ -26,8 +31,8 @@ from scheduling.models import Job
 
 logger = logging.getLogger(__name__)
 
-OUTAGE = (OperationalError, InterfaceError)
 OUTAGE_WAIT_SECONDS = 1.0
+SHORTEST_SLEEP_SECONDS = 0.01  # what is due and locked elsewhere is another beat's
 
 
 class Engine:
@@ -36,6 +41,7 @@ class Engine:
     def __init__(self, app: Celery, *, scope: str, tick_seconds: float) -> None:
         self.scope = scope
         self.tick_seconds = tick_seconds
+        self.clock = PlanClock()
         self.adoption = Adoption(scope)
         self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app)
@@ -45,13 +51,19 @@ class Engine:
         """Do what is due; return for how many seconds nothing will be."""
         try:
             now = database_now()
+            if not self.clock.believes(now, monotonic=time.monotonic()):
+                return SHORTEST_SLEEP_SECONDS
+            self.publisher.available = True
             for step in self._steps():
                 self._guard(step, now)
             return self._seconds_until_due(now)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
-            connection.close()
-            return OUTAGE_WAIT_SECONDS
+        except Exception:
+            # Tables that are not migrated yet, a database being restored: no reason to end a beat.
+            logger.exception("engine_turn_failed", extra={"scope": self.scope})
+        connection.close()
+        return OUTAGE_WAIT_SECONDS
 
     def _steps(self) -> tuple[Callable[[datetime], object], ...]:
         return (
@@ -73,15 +85,17 @@ class Engine:
     def _recover(self, now: datetime) -> None:
         expire_waiting(self.scope, now=now)
         take_from_lost_workers(self.scope, self.liveness, now=now, monotonic=time.monotonic())
+        end_overdue(self.scope, now=now)
         resolve_waiting(self.scope, now=now)
 
     def _claim_and_publish(self, now: datetime) -> None:
-        if claimed := claim_ready(self.scope, now=now):
+        for claimed in claim_ready(self.scope, now=now):
             self.publisher.publish(claimed, now=now)
 
     def _republish(self, now: datetime) -> None:
-        publish_unsent(self.scope, self.publisher, now=now)
-        self.missing.sweep(self.publisher, now=now)
+        if self.publisher.available:
+            publish_unsent(self.scope, self.publisher, now=now)
+            self.missing.sweep(self.publisher, now=now, monotonic=time.monotonic())
 
     def _number_events(self, now: datetime) -> None:
         del now
@@ -109,4 +123,5 @@ class Engine:
         if due is None:
             return self.tick_seconds
         waited = (database_now() - now).total_seconds()
-        return min(self.tick_seconds, max(0.0, (due - now).total_seconds() - waited))
+        wait = max(SHORTEST_SLEEP_SECONDS, (due - now).total_seconds() - waited)
+        return min(self.tick_seconds, wait)

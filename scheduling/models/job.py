@@ -12,6 +12,8 @@ JOB_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$",
     "A job id starts with a letter or digit and goes on with letters, digits, '_', '.', ':', '-'.",
 )
+NOT_NEGATIVE = MinValueValidator(timedelta(0))
+A_SECOND = MinValueValidator(timedelta(seconds=1))
 
 
 class MisfirePolicy(models.TextChoices):
@@ -63,6 +65,7 @@ class Job(models.Model):
     priority = models.IntegerField(default=0, help_text="Lower runs first.")
     description = models.TextField(blank=True)
     enabled = models.BooleanField(default=True)
+    one_off = models.BooleanField(default=False, help_text="Runs once, then disables itself.")
     adopted = models.BooleanField(
         default=False, help_text="Made by somebody else through django-celery-beat."
     )
@@ -74,12 +77,19 @@ class Job(models.Model):
     misfire = models.CharField(
         max_length=8, choices=MisfirePolicy.choices, default=MisfirePolicy.ONCE
     )
-    misfire_grace = models.DurationField(default=timedelta(seconds=60))
-    catch_up_window = models.DurationField(default=timedelta(hours=24))
-    timeout = models.DurationField(default=timedelta(seconds=1800))
+    misfire_grace = models.DurationField(default=timedelta(seconds=60), validators=[NOT_NEGATIVE])
+    catch_up_window = models.DurationField(default=timedelta(hours=24), validators=[NOT_NEGATIVE])
+    timeout = models.DurationField(
+        default=timedelta(seconds=1800),
+        null=True,
+        blank=True,
+        validators=[A_SECOND],
+        help_text="Empty: what the task declares.",
+    )
     expires_after = models.DurationField(
         null=True,
         blank=True,
+        validators=[A_SECOND],
         help_text="How long a run may wait for its start; empty: by its next tick.",
     )
 
@@ -87,9 +97,14 @@ class Job(models.Model):
         null=True, blank=True, help_text="Empty: what the task declares."
     )
     retry_base = models.DurationField(
-        null=True, blank=True, help_text="The first wait; empty: what the task declares."
+        null=True,
+        blank=True,
+        validators=[NOT_NEGATIVE],
+        help_text="The first wait; empty: what the task declares.",
     )
-    retry_cap = models.DurationField(null=True, blank=True, help_text="The longest wait.")
+    retry_cap = models.DurationField(
+        null=True, blank=True, validators=[NOT_NEGATIVE], help_text="The longest wait."
+    )
     retry_backoff = models.CharField(
         max_length=12, choices=BackoffKind.choices, default=BackoffKind.EXPONENTIAL
     )
@@ -97,7 +112,7 @@ class Job(models.Model):
     max_consecutive_errors = models.PositiveIntegerField(
         default=3, validators=[MinValueValidator(1)]
     )
-    breaker_cooldown = models.DurationField(default=timedelta(seconds=300))
+    breaker_cooldown = models.DurationField(default=timedelta(seconds=300), validators=[A_SECOND])
 
     next_due_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Empty: will not fire."
@@ -163,7 +178,7 @@ class PauseQuerySet(models.QuerySet["Pause"]):
     """Chainable facts about pauses."""
 
     def active(self) -> "PauseQuerySet":
-        """Pauses that nobody ended and whose time is not over."""
+        """Pauses that are in force; one whose time is over is ended by the beat."""
         return self.filter(ended_at=None)
 
     def over(self, now: datetime) -> "PauseQuerySet":

@@ -71,7 +71,7 @@ class Run(models.Model):
     params = models.JSONField(default=dict)
     queue = models.CharField(max_length=200)
     priority = models.IntegerField(default=0)
-    timeout = models.DurationField()
+    timeout = models.DurationField(null=True, help_text="Empty: what the task declares.")
     max_retries = models.PositiveIntegerField(null=True)
     retry_base = models.DurationField(null=True)
     retry_cap = models.DurationField(null=True)

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from scheduling.models.job import Job
-from scheduling.recurrence import Recurrence, from_spec
+from scheduling.recurrence import Recurrence, RecurrenceError, from_spec
 from scheduling.states import SkipReason
 
 
@@ -40,6 +40,13 @@ class ScheduleEpoch(models.Model):
     def recurrence(self) -> Recurrence:
         """Return the rule that held in this epoch; raise RecurrenceError for a corrupted row."""
         return from_spec(self.kind, self.spec)
+
+    def in_words(self) -> str:
+        """Return the rule in words, or why it cannot be read."""
+        try:
+            return self.recurrence().in_words()
+        except RecurrenceError as error:
+            return f"cannot be read: {error}"
 
 
 class SkippedTicks(models.Model):

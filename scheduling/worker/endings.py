@@ -1,6 +1,7 @@
 """Reads what Celery reports of an attempt as an `Ending` for the ledger."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,16 +12,19 @@ from scheduling.fence import Fence
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome
+from scheduling.storable import storable, storable_value
 from scheduling.transitions import Ending
 from scheduling.worker.child import Returned
 
 LONGEST_ERROR = 8_000
+LONGEST_CODE = 100
+CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 def success(fence: Fence, returned: Returned | Any) -> Ending:
     """Return the ending of an attempt that returned."""
     text = returned.json_text if isinstance(returned, Returned) else json.dumps(None)
-    result = configured_redactor().value(json.loads(text), typed=TYPED)
+    result = storable_value(configured_redactor().value(json.loads(text), typed=TYPED))
     return Ending(fence=fence, outcome=Outcome.DONE, result=result)
 
 
@@ -51,6 +55,16 @@ def hard_timeout(fence: Fence, seconds: float) -> Ending:
     )
 
 
+def unreadable(fence: Fence, error: Exception) -> Ending:
+    """Return the ending of an attempt whose report cannot be read: an exception without a text."""
+    return Ending(
+        fence=fence,
+        outcome=Outcome.FAILED,
+        error=f"how the attempt ended could not be read: {type(error).__name__}",
+        error_code="EndNotReadable",
+    )
+
+
 def _bare(error: Any) -> Any:
     """Unwrap what Celery wraps around an exception to carry its traceback between processes."""
     return (
@@ -64,18 +78,19 @@ def _outcome(error: Any) -> Outcome:
 
 
 def _code(error: Any) -> str:
-    """The exception's stable `code`, else its class name (SPEC A15)."""
+    """The exception's stable `code`, else its class name (SPEC A15); never a text of its own."""
     if isinstance(error, WorkerLostError):
         return "ProcessLost"
     code = getattr(error, "code", None)
-    return code if isinstance(code, str) and code else type(error).__name__
+    if isinstance(code, str) and CODE.fullmatch(code):
+        return code
+    return type(error).__name__[:LONGEST_CODE]
 
 
 def _text(error: Any, exc_info: Any) -> str:
     """The message first, for those who read one line; then the traceback; redacted, bounded."""
     text = f"{type(error).__name__}: {error}\n\n{exc_info.traceback or ''}"
-    # PostgreSQL stores no NUL.
-    return configured_redactor().text(text).replace("\x00", "\\x00")[:LONGEST_ERROR].strip()
+    return storable(configured_redactor().text(text))[:LONGEST_ERROR].strip()
 
 
 def _wish(retry: Retry) -> RetryWish:

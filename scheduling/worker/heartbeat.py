@@ -99,8 +99,9 @@ class Heartbeat(threading.Thread):
 
 
 def _serve(consumer: Any, queue: str) -> None:
-    """Consume a queue as the app declares it; Celery's call alone would make a classic one."""
-    consumer.app.amqp.queues[queue]
+    """Consume one of our queues as the app declares it, a foreign one as Celery's plain durable."""
+    if queue.startswith(f"{settings.SCHEDULER_SCOPE}."):
+        consumer.app.amqp.queues[queue]  # declares it with the app's queue type
     consumer.add_task_queue(queue)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
-from scheduling.clock import database_now
+from scheduling.clock import OUTAGE, database_now
 from scheduling.fence import Fence
 from scheduling.states import Outcome
 from scheduling.transitions import Ending, finish, start
@@ -53,6 +53,7 @@ class Recorder(threading.Thread):
         self._group_size = MOST_IN_A_COMMIT
         self._arrived = threading.Event()
         self._stopping = threading.Event()
+        self._outage = threading.Event()  # never set: even while stopping an outage is waited out
 
     def ask_start(self, fence: Fence, answer: Answer) -> None:
         """Ask whether this attempt may start; the answer is True only if it was granted."""
@@ -85,7 +86,7 @@ class Recorder(threading.Thread):
         group = list(islice(self._items, self._group_size))
         try:
             granted = self._write(group)
-        except (OperationalError, InterfaceError) as error:
+        except OUTAGE as error:
             self._wait_out(error)
             return
         except Exception as error:
@@ -98,12 +99,12 @@ class Recorder(threading.Thread):
         self._group_size = MOST_IN_A_COMMIT
         for item in group:
             self._items.popleft()
-            item.answer(_fence_of(item) in granted)
+            self._answer(item, granted=_fence_of(item) in granted)
 
     def _wait_out(self, error: Exception) -> None:
         logger.warning("database_unreachable", extra={"error": str(error)})
         connection.close()
-        self._stopping.wait(OUTAGE_WAIT_SECONDS)
+        self._outage.wait(OUTAGE_WAIT_SECONDS)
 
     def _give_up(self, error: Exception) -> None:
         """Refuse the start, or record in place of the end that it could not be recorded."""
@@ -111,7 +112,14 @@ class Recorder(threading.Thread):
         if isinstance(item, _Finish) and item.ending.error_code != NOT_RECORDABLE:
             self._items.appendleft(_Finish(_not_recordable(item.ending, error), item.answer))
         else:
-            item.answer(False)
+            self._answer(item, granted=False)
+
+    def _answer(self, item: Item, *, granted: bool) -> None:
+        """Without an event loop this runs Celery's own code: nothing in it may end the thread."""
+        try:
+            item.answer(granted)
+        except Exception:
+            logger.exception("answer_failed", extra={"fence": str(_fence_of(item))})
 
     def _write(self, group: Sequence[Item]) -> set[Fence]:
         now = database_now()

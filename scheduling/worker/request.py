@@ -16,6 +16,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence
+from scheduling.logs import configured_redactor
 from scheduling.transitions import Ending
 from scheduling.worker import endings
 from scheduling.worker.child import Returned, trace_run
@@ -92,8 +93,8 @@ class LedgerRequest(Request):
             timeout_callback=self.on_timeout,
             callback=self._on_return,
             error_callback=self.on_failure,
-            soft_timeout=soft,
-            timeout=hard,
+            soft_timeout=soft or self.task.soft_time_limit,
+            timeout=hard or self.task.time_limit,
             correlation_id=self.id,
         )
 
@@ -115,13 +116,14 @@ class LedgerRequest(Request):
         if failed:
             self.on_failure(value, return_ok=True)
             return
+        ending = self._read(partial(endings.success, self._fence, value))
         brief = value.brief if isinstance(value, Returned) else value
-        after = partial(self._after_success, brief, seconds)
-        self._record(endings.success(self._fence, value), after)
+        self._record(ending, partial(self._after_success, brief, seconds))
 
     def _after_success(self, brief: str, seconds: float) -> None:
         state.task_ready(self, successful=True)
-        self.send_event("task-succeeded", result=brief, runtime=seconds)
+        shown = configured_redactor().text(str(brief))
+        self.send_event("task-succeeded", result=shown, runtime=seconds)
 
     def on_failure(
         self,
@@ -130,11 +132,17 @@ class LedgerRequest(Request):
         return_ok: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
         """Record the failure first, then let Celery do its own part."""
-        celery_part = partial(super().on_failure, exc_info, send_failed_event, return_ok)
-        if self.fenced:
-            self._record(endings.failure(self._fence, exc_info), celery_part)
-        else:
-            celery_part()
+        if not self.fenced:
+            super().on_failure(exc_info, send_failed_event, return_ok)
+            return
+        ending = self._read(partial(endings.failure, self._fence, exc_info))
+        celery_part = partial(super().on_failure, exc_info, False, return_ok)
+        self._record(ending, partial(self._after_failure, celery_part, ending))
+
+    def _after_failure(self, celery_part: Callable[[], object], ending: Ending) -> None:
+        celery_part()
+        # In place of Celery's event, which shows the error as it is.
+        self.send_event("task-failed", exception=ending.error_code, traceback=ending.error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001 Celery's signature
         """Record a hard timeout; a soft one comes back as the task's own exception."""
@@ -143,6 +151,14 @@ class LedgerRequest(Request):
             self._record(endings.hard_timeout(self._fence, timeout), celery_part)
         else:
             celery_part()
+
+    def _read(self, report: Callable[[], Ending]) -> Ending:
+        """No report may be so odd that the run never ends."""
+        try:
+            return report()
+        except Exception as error:
+            logger.exception("end_not_readable", extra={"fence": str(self._fence)})
+            return endings.unreadable(self._fence, error)
 
     def _record(self, ending: Ending, then: Callable[[], object]) -> None:
         runtime.recorder.record_end(ending, partial(self._end_answered, then))
@@ -157,6 +173,10 @@ class LedgerRequest(Request):
         self._settled = True
         then()
         self.acknowledge()
+
+    def revoked(self) -> bool:
+        """The ledger cancels, not `control.revoke`: that would keep the message and its slot."""
+        return False if self.fenced else bool(super().revoked())
 
     # -- acknowledgement -------------------------------------------------------------------------
 

@@ -113,10 +113,16 @@ def test_run_now_works_on_a_paused_job(make_job: JobMaker, operator: Operator) -
     assert trigger_run(job, operator).state == RunState.READY
 
 
-def test_a_job_paused_twice_keeps_its_first_pause(make_job: JobMaker, operator: Operator) -> None:
+def test_a_new_pause_takes_the_place_of_the_old_one(make_job: JobMaker, operator: Operator) -> None:
     job = make_job()
-    first = pause_job(job, operator, reason="first")
-    assert pause_job(job, operator, reason="second").pk == first.pk
+    soon = database_now() + timedelta(hours=1)
+    pause_job(job, operator, reason="first", until=soon)
+    later = soon + timedelta(hours=8)
+    pause_job(job, operator, reason="second", until=later)
+    active = Pause.objects.get(ended_at=None)
+    assert (active.reason, active.until_at) == ("second", later)
+    entry = AuditEntry.objects.filter(action="pause_job").latest("id")
+    assert entry.before == {"reason": "first", "until": soon.isoformat()}
 
 
 def test_a_resumed_job_runs_again(make_job: JobMaker, operator: Operator) -> None:
@@ -145,6 +151,33 @@ def test_a_pause_with_an_end_resumes_by_itself(make_job: JobMaker, operator: Ope
 def test_a_pause_into_the_past_is_refused(make_job: JobMaker, operator: Operator) -> None:
     with pytest.raises(InvalidJob, match="not in the future"):
         pause_job(make_job(), operator, until=database_now() - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"timeout": timedelta(seconds=-5)}, "timeout"),
+        ({"misfire_grace": timedelta(seconds=-1)}, "misfire_grace"),
+        ({"expires_after": timedelta(0)}, "expires_after"),
+        ({"expires_after": timedelta(seconds=1.5)}, "expires_after"),
+        ({"retry_base": timedelta(60), "retry_cap": timedelta(30)}, "retry_cap"),
+        ({"description": "a\x00b"}, "description"),
+        ({"next_due_at": None}, "next_due_at"),
+    ],
+)
+def test_what_contradicts_or_cannot_be_is_refused_and_named(
+    make_job: JobMaker, operator: Operator, changes: dict[str, object], named: str
+) -> None:
+    with pytest.raises(InvalidJob) as refused:
+        change_policy(make_job(), operator, changes)
+    assert refused.value.field == named
+
+
+def test_a_reason_that_no_database_stores_is_refused(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    with pytest.raises(InvalidJob, match="NUL"):
+        pause_job(make_job(), operator, reason="a\x00b")
 
 
 def test_a_changed_policy_is_audited_with_before_and_after(

@@ -141,3 +141,57 @@ def _due(job: Job) -> datetime:
     job.refresh_from_db()
     assert job.next_due_at is not None
     return job.next_due_at
+
+
+def test_an_adopted_interval_keeps_the_grid_of_its_last_run() -> None:
+    last = database_now() - timedelta(minutes=59)
+    row = PeriodicTask.objects.create(name="a", task="tests.task", interval=every(3600))
+    PeriodicTask.objects.filter(pk=row.pk).update(last_run_at=last)
+    follow()
+    assert Job.objects.get().next_due_at == last + timedelta(hours=1)
+
+
+def test_an_adopted_job_keeps_the_time_limits_of_its_task() -> None:
+    PeriodicTask.objects.create(name="a", task="tests.task", interval=every(30))
+    follow()
+    assert Job.objects.get().timeout is None
+
+
+def test_broken_json_that_is_corrected_leaves_no_error_behind(make_job: JobMaker) -> None:
+    job = make_job()
+    row = PeriodicTask.objects.get()
+    row.kwargs = "{"
+    save(row)
+    follow()
+    job.refresh_from_db()
+    assert "not JSON" in job.schedule_error
+    row.kwargs = "{}"
+    save(row)
+    follow()
+    job.refresh_from_db()
+    assert job.schedule_error == ""
+
+
+def test_a_job_that_was_set_aside_is_planned_again_when_its_row_is_saved(
+    make_job: JobMaker,
+) -> None:
+    job = make_job()
+    Job.objects.update(schedule_error="out of order", next_due_at=None)
+    save(PeriodicTask.objects.get())
+    now = follow()
+    job.refresh_from_db()
+    assert (job.schedule_error, job.next_due_at is None) == ("", False)
+    later = now + timedelta(minutes=5)
+    plan_due_jobs("real", now=later)
+    assert account_of(job.pk, now=later).closes
+
+
+def test_a_set_aside_job_with_a_new_schedule_settles_its_old_account(make_job: JobMaker) -> None:
+    job = make_job(every=1)
+    Job.objects.update(schedule_error="out of order", next_due_at=None)
+    row = PeriodicTask.objects.get()
+    row.interval = every(3600)
+    save(row)
+    later = database_now() + timedelta(seconds=30)
+    Adoption("real").follow(now=later)
+    assert account_of(job.pk, now=later).closes

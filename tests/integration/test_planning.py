@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.schedules import Schedule
 from scheduling.ledger import account_of
 from scheduling.models import Job, JobStatus, Run, ScheduleEpoch, SkippedTicks
 from scheduling.states import RunState
-from scheduling.transitions import start
 from tests.conftest import JobMaker
 
 
@@ -142,13 +142,29 @@ def test_planning_never_goes_back(make_job: JobMaker) -> None:
     assert job.planned_until == tick
 
 
-def test_a_due_tick_of_a_running_job_leaves_that_run_alone(make_job: JobMaker) -> None:
-    job = make_job()
+@pytest.mark.parametrize("policy", [{"overlap": "queue"}, {"misfire": "all"}, {}])
+def test_a_half_open_breaker_lets_one_run_through(
+    make_job: JobMaker, policy: dict[str, str]
+) -> None:
+    job = make_job(**policy)
     tick = due(job)
-    plan_due_jobs("real", now=tick)
-    assert start([], worker_id=Run.objects.get().pk, now=tick) == set()
-    plan_due_jobs("real", now=tick + timedelta(seconds=10))
-    assert Run.objects.get().state == RunState.READY
+    JobStatus.objects.update(tripped_at=tick - timedelta(seconds=300), consecutive_errors=3)
+    for seconds in (30, 40, 50):
+        plan_due_jobs("real", now=tick + timedelta(seconds=seconds))
+    assert Run.objects.count() == 1
+    assert account_of(job.pk, now=tick + timedelta(seconds=50)).closes
+
+
+def test_a_one_off_job_runs_once_and_disables_itself(make_job: JobMaker) -> None:
+    job = make_job()
+    Job.objects.update(one_off=True)
+    later = due(job) + timedelta(seconds=35)
+    plan_due_jobs("real", now=later)
+    plan_due_jobs("real", now=later)
+    job.refresh_from_db()
+    assert (Run.objects.count(), job.enabled, job.next_due_at) == (1, False, None)
+    assert not PeriodicTask.objects.get().enabled
+    assert account_of(job.pk, now=later).closes
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

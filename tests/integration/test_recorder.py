@@ -9,14 +9,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState
 from scheduling.transitions import Ending
 from scheduling.worker.recorder import Recorder
-from tests.conftest import JobMaker
+from tests.conftest import JobMaker, claim_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +36,7 @@ def claimed_runs(make_job: JobMaker, number: int) -> list[Run]:
         make_job(f"job-{n}")
     now = database_now() + timedelta(seconds=11)
     plan_due_jobs("real", now=now)
-    return claim_ready("real", now=now)
+    return claim_all(now=now)
 
 
 def _note(answers: "Queue[tuple[Fence, bool]]", fence: Fence, granted: bool) -> None:  # noqa: FBT001

@@ -4,17 +4,21 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
-from scheduling.engine.recover import expire_waiting, publish_unsent, take_from_lost_workers
+from scheduling.engine.recover import (
+    end_overdue,
+    expire_waiting,
+    publish_unsent,
+    take_from_lost_workers,
+)
 from scheduling.engine.sequence import number_events
 from scheduling.fence import Fence
 from scheduling.models import Job, Run, RunEvent, WorkerProcess
 from scheduling.states import RunState
 from scheduling.transitions import start
-from tests.conftest import JobMaker
+from tests.conftest import JobMaker, claim_all
 from tests.servers import free_port
 
 
@@ -22,7 +26,7 @@ def claimed(job: Job) -> tuple[Run, datetime]:
     now = job.next_due_at
     assert now is not None
     plan_due_jobs("real", now=now)
-    (run,) = claim_ready("real", now=now)
+    (run,) = claim_all(now=now)
     return run, now
 
 
@@ -72,12 +76,25 @@ def test_a_worker_that_beats_keeps_its_runs(make_job: JobMaker) -> None:
         assert take_from_lost_workers("real", liveness, now=now, monotonic=float(second)) == 0
 
 
-def test_what_a_stopped_worker_left_running_is_given_to_others(make_job: JobMaker) -> None:
+def test_what_a_stopped_worker_left_is_released_and_not_charged(make_job: JobMaker) -> None:
     run, now = claimed(make_job())
     worker = worker_at(now)
     start([Fence(run.pk, 1)], worker_id=worker.pk, now=now)
     WorkerProcess.objects.update(stopped_at=now)
     assert take_from_lost_workers("real", Liveness(loop_seconds=1), now=now, monotonic=0.0) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.READY, "worker_stopped")
+    assert (run.retry_count, run.lost_count) == (0, 0)
+    assert run.attempts.get().outcome == "released"
+
+
+def test_a_run_whose_live_worker_never_reports_its_end_is_ended(make_job: JobMaker) -> None:
+    run, now = claimed(make_job(timeout=timedelta(seconds=10), max_retries=0))
+    start([Fence(run.pk, 1)], worker_id=worker_at(now).pk, now=now)
+    assert end_overdue("real", now=now + timedelta(seconds=69)) == 0
+    assert end_overdue("real", now=now + timedelta(seconds=71)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == (RunState.TIMEOUT, "Overdue")
 
 
 def test_without_a_broker_nothing_is_lost_and_nothing_counts_as_sent(make_job: JobMaker) -> None:
@@ -86,7 +103,7 @@ def test_without_a_broker_nothing_is_lost_and_nothing_counts_as_sent(make_job: J
     publisher = Publisher(nowhere)
     assert publisher.publish([run], now=now) == 0
     assert not publisher.available
-    assert publish_unsent("real", publisher, now=now + timedelta(seconds=1)) == 0
+    assert publish_unsent("real", publisher, now=now + timedelta(seconds=6)) == 0
     run.refresh_from_db()
     assert (run.state, run.published_at) == (RunState.QUEUED, None)
 

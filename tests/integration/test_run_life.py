@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
@@ -14,7 +13,7 @@ from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProc
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
 from scheduling.transitions import Ending, finish, lose, skip, start
-from tests.conftest import JobMaker
+from tests.conftest import JobMaker, claim_all
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def planned(job: Job) -> datetime:
 
 def started(job: Job, worker: WorkerProcess) -> tuple[Run, Fence, datetime]:
     now = planned(job)
-    (run,) = claim_ready("real", now=now)
+    (run,) = claim_all(now=now)
     fence = Fence(run.pk, run.attempt)
     assert start([fence], worker_id=worker.pk, now=now) == {fence}
     run.refresh_from_db()
@@ -79,7 +78,7 @@ def test_a_worker_that_was_given_up_starts_nothing(
     make_job: JobMaker, worker: WorkerProcess
 ) -> None:
     now = planned(make_job())
-    (run,) = claim_ready("real", now=now)
+    (run,) = claim_all(now=now)
     WorkerProcess.objects.update(lost_at=now)
     assert start([Fence(run.pk, 1)], worker_id=worker.pk, now=now) == set()
 
@@ -88,8 +87,8 @@ def test_the_slots_of_a_job_are_never_exceeded(make_job: JobMaker) -> None:
     job = make_job(overlap="queue", max_parallel=2)
     for _ in range(5):
         now = planned(job)
-    assert len(claim_ready("real", now=now)) == 2
-    assert claim_ready("real", now=now) == []
+    assert len(claim_all(now=now)) == 2
+    assert claim_all(now=now) == []
     assert Run.objects.filter(state=RunState.READY).count() == 3
 
 
@@ -98,7 +97,7 @@ def test_runs_are_claimed_by_priority_and_then_by_age(make_job: JobMaker) -> Non
     high = make_job("high", priority=1)
     planned(low)
     now = planned(high)
-    assert [run.job_id for run in claim_ready("real", now=now)] == [high.pk, low.pk]
+    assert [run.job_id for run in claim_all(now=now)] == [high.pk, low.pk]
 
 
 def test_a_limited_job_does_not_keep_those_behind_it_from_their_slots(make_job: JobMaker) -> None:
@@ -106,7 +105,7 @@ def test_a_limited_job_does_not_keep_those_behind_it_from_their_slots(make_job: 
     for _ in range(3):
         planned(many)
     now = planned(make_job("other"))
-    assert {run.job_id for run in claim_ready("real", now=now)} == set(
+    assert {run.job_id for run in claim_all(now=now)} == set(
         Job.objects.values_list("pk", flat=True)
     )
 
@@ -122,7 +121,7 @@ def test_a_failed_attempt_waits_in_the_database_and_runs_again(
     assert resolve_waiting("real", now=now + timedelta(seconds=59)) == 0
     later = now + timedelta(seconds=60)
     assert resolve_waiting("real", now=later) == 1
-    (again,) = claim_ready("real", now=later)
+    (again,) = claim_all(now=later)
     assert (again.pk, again.attempt) == (run.pk, 2)
     assert again.attempt_id != run.attempt_id
     assert start([Fence(run.pk, 2)], worker_id=worker.pk, now=later)
@@ -162,7 +161,7 @@ def test_a_run_that_lost_two_workers_fails(make_job: JobMaker, worker: WorkerPro
     run, _, now = started(make_job(), worker)
     lose([run.pk], now=now)
     resolve_waiting("real", now=now)
-    claim_ready("real", now=now)
+    claim_all(now=now)
     start([Fence(run.pk, 2)], worker_id=worker.pk, now=now)
     lose([run.pk], now=now)
     run.refresh_from_db()

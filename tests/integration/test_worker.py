@@ -9,14 +9,13 @@ from celery import Celery
 from scheduling.actions.audit import Operator
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.publish import Publisher
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import HEADER, Fence
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
 from tests.cluster import Cluster, wait_for_state
-from tests.conftest import JobMaker
+from tests.conftest import JobMaker, claim_all
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -32,7 +31,7 @@ def publisher(cluster: Cluster) -> Publisher:
 def send(job: Job, publisher: Publisher, operator: Operator, times: int = 1) -> Run:
     """Open a run, claim it and publish its message, as often as wanted."""
     run = trigger_run(job, operator)
-    claimed = claim_ready("real", now=database_now())
+    claimed = claim_all(now=database_now())
     assert [found.pk for found in claimed] == [run.pk]
     for _ in range(times):
         publisher.publish(claimed, now=database_now())
@@ -45,7 +44,7 @@ def again(publisher: Publisher) -> None:
     wait_for(
         lambda: resolve_waiting("real", now=database_now()), seconds=20, what="the retry is due"
     )
-    publisher.publish(claim_ready("real", now=database_now()), now=database_now())
+    publisher.publish(claim_all(now=database_now()), now=database_now())
 
 
 def test_a_message_delivered_twice_runs_once(
@@ -93,7 +92,7 @@ def test_a_message_for_a_run_that_nobody_claimed_is_refused(
         queue="real.default",
         headers={HEADER: str(Fence(run.pk, 1))},
     )
-    publisher.publish(claim_ready("real", now=database_now()), now=database_now())
+    publisher.publish(claim_all(now=database_now()), now=database_now())
     wait_for_state(run, RunState.DONE)
     assert seen.read_text() == "ran\n"
 
@@ -183,3 +182,53 @@ def test_a_worker_that_stops_writes_what_finished_and_says_goodbye(
     run.refresh_from_db()
     assert run.state == RunState.DONE
     assert WorkerProcess.objects.get().stopped_at is not None
+
+
+def test_a_message_revoked_through_celery_runs_all_the_same_and_stalls_nobody(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    job = make_job(queue="real.default")
+    run = trigger_run(job, operator)
+    claimed = claim_all(now=database_now())
+    publisher.app.control.revoke(str(claimed[0].attempt_id))
+    publisher.publish(claimed, now=database_now())
+    wait_for_state(run, RunState.DONE)
+
+
+def test_an_attempt_that_ignores_its_soft_limit_is_killed_at_the_hard_one(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    job = make_job(task="tests.ignores_soft_limit", timeout=None, max_retries=0)
+    run = send(job, publisher, operator)
+    assert wait_for_state(run, RunState.TIMEOUT).error_code == "TimeLimitExceeded"
+
+
+def test_an_exception_that_cannot_be_read_still_ends_its_run(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="tests.raises_unreadable"), publisher, operator)
+    assert wait_for_state(run, RunState.FAILED).error_code
+
+
+def test_no_text_of_an_error_becomes_its_code(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="tests.leaks_in_code"), publisher, operator)
+    assert wait_for_state(run, RunState.FAILED).error_code == "LeakyError"
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_other_pools_are_fenced_too(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, pool: str
+) -> None:
+    cluster.worker("--pool", pool)
+    run = send(make_job(queue="real.default"), publisher, operator, times=3)
+    wait_for_state(run, RunState.DONE)
+    failing = make_job("fails", task="tests.leaks", queue="real.default")
+    wait_for_state(send(failing, publisher, operator), RunState.FAILED)
+    assert run.attempts.count() == 1
+    assert not WorkerProcess.objects.get().can_stop

@@ -1,6 +1,11 @@
 """The state machine as it is written down."""
 
+import pytest
+
+from scheduling.errors import IllegalTransition
+from scheduling.models import Run
 from scheduling.states import FINAL, HOLDING_SLOT, OPEN, RAN, TRANSITIONS, WAITING, RunState
+from scheduling.transitions import _move
 
 
 def test_every_state_has_its_transitions() -> None:
@@ -16,6 +21,13 @@ def test_every_state_is_open_or_final() -> None:
 def test_a_final_state_is_left_only_by_an_operators_retry() -> None:
     assert {after for state in RAN for after in TRANSITIONS[state]} == {RunState.PENDING}
     assert TRANSITIONS[RunState.SKIPPED] == frozenset()
+
+
+def test_an_unknown_step_is_refused() -> None:
+    run = Run(state=RunState.DONE)
+    with pytest.raises(IllegalTransition, match="'done' to 'running'"):
+        _move(run, RunState.RUNNING)
+    assert run.state == RunState.DONE
 
 
 def test_every_state_can_be_reached() -> None:

@@ -1,0 +1,55 @@
+"""A beat's turn survives what its database does."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery import current_app
+from django.db import connection
+
+from scheduling.clock import PlanClock
+from scheduling.engine.tick import OUTAGE_WAIT_SECONDS, Engine
+from scheduling.models import Run
+from tests.conftest import JobMaker
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def engine() -> Engine:
+    return Engine(current_app._get_current_object(), scope="real", tick_seconds=1)  # noqa: SLF001
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_not_migrated_yet_is_waited_for() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE scheduling_job RENAME TO scheduling_job_away")
+    try:
+        assert engine().turn() == OUTAGE_WAIT_SECONDS
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE scheduling_job_away RENAME TO scheduling_job")
+    assert engine().turn() <= 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_idle_turn_sleeps_until_the_next_tick(make_job: JobMaker) -> None:
+    make_job(every=3600)
+    assert engine().turn() == 1
+    assert not Run.objects.exists()
+
+
+def test_a_clock_that_jumps_is_believed_only_when_it_says_so_twice() -> None:
+    clock = PlanClock()
+    hour = timedelta(hours=1)
+    assert clock.believes(NOON, monotonic=0)
+    assert clock.believes(NOON + timedelta(seconds=59), monotonic=1)
+    assert not clock.believes(NOON + hour, monotonic=2)
+    assert clock.believes(NOON + hour, monotonic=3)
+    assert clock.believes(NOON + hour + timedelta(seconds=1), monotonic=4)
+
+
+def test_a_clock_that_jumps_and_comes_back_is_never_planned_by() -> None:
+    clock = PlanClock()
+    second = timedelta(seconds=1)
+    assert clock.believes(NOON, monotonic=0)
+    assert not clock.believes(NOON + timedelta(days=365), monotonic=1)
+    assert clock.believes(NOON + 2 * second, monotonic=2)
