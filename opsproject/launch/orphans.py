@@ -45,8 +45,12 @@ def kill_children() -> None:
 
 def _children() -> list[int]:
     """Return the ids of our children, ended ones that nobody reaped included."""
-    threads = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for thread in threads for pid in thread.read_text().split()]
+    while True:
+        threads = Path("/proc/self/task").glob("*/children")
+        try:
+            return [int(pid) for thread in threads for pid in thread.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread ended just now: its children are another's, so look again
 
 
 def _prctl(option: int, value: int) -> None:
