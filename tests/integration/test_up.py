@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opsproject.env import CHECKOUT, Environment
-from opsproject.launch.ports import free_port
+from opsproject.env import CHECKOUT
+from tests.servers import bare_environment, free_port, wait_for
 
 WAIT_SECONDS = 60
 STOP_SECONDS = 15
@@ -45,7 +43,8 @@ class Platform:
 
     def wait_until_ready(self) -> "Platform":
         """Return when the line with the address is there."""
-        eventually(lambda: f"ready at {self.address}/" in self.text())
+        ready = f"ready at {self.address}/"
+        wait_for(lambda: ready in self.text(), seconds=WAIT_SECONDS, what="up is ready")
         return self
 
     def end(self, seconds: float = WAIT_SECONDS) -> tuple[int, str]:
@@ -88,6 +87,7 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     for platform in started:
         if platform.process.poll() is None:
             platform.stop(signal.SIGTERM)
+        sys.stdout.write(platform.text())  # shown by pytest with a failure
 
 
 def test_it_answers_and_a_signal_leaves_nothing(up: Callable[..., Platform]) -> None:
@@ -125,8 +125,9 @@ def test_whatever_is_killed_comes_back(up: Callable[..., Platform]) -> None:
     for name in names:
         os.kill(platform.pids(name)[0], signal.SIGKILL)
     for name in names:
-        eventually(partial(platform.has_started, name, times=2))
-    eventually(lambda: answers(platform))
+        again = partial(platform.has_started, name, times=2)
+        wait_for(again, seconds=WAIT_SECONDS, what=f"{name} is started again")
+    wait_for(lambda: answers(platform), seconds=WAIT_SECONDS, what="the page is served")
 
 
 def test_what_is_told_to_the_processes_is_not_in_their_arguments(
@@ -198,7 +199,14 @@ def test_a_server_that_does_not_answer_is_one_line_without_its_password(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("OPS_PROT", "8095"), ("OPS_PORT", "eighty"), ("DATABASE_URL", "nonsense://x")],
+    [
+        ("OPS_PROT", "8095"),
+        ("OPS_PORT", "eighty"),
+        ("OPS_ENV_FILE", "no/such/file"),
+        ("DATABASE_URL", "nonsense://x"),
+        ("SENTRY_DSN", "foo"),
+        ("OPS_TARGETS", '{"x": {"callable": "a.b", "interval_ms": 3200000000000}}'),
+    ],
 )
 def test_a_setting_that_does_not_fit_is_one_line(
     up: Callable[..., Platform], name: str, value: str
@@ -208,25 +216,10 @@ def test_a_setting_that_does_not_fit_is_one_line(
     assert name in only_line(text)
 
 
-def bare_environment() -> dict[str, str]:
-    """Return our environment without what would be a setting."""
-    ours = {*Environment.model_fields, "DJANGO_SETTINGS_MODULE"}
-    return {name: value for name, value in os.environ.items() if name not in ours}
-
-
 def only_line(text: str) -> str:
     """Return the only line that was printed."""
     (line,) = text.splitlines()
     return line
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until the condition holds."""
-    limit = time.monotonic() + WAIT_SECONDS
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        pause.wait(0.1)
 
 
 def answers(platform: Platform) -> bool:

@@ -1,15 +1,13 @@
 """`manage.py up` on the operator's own PostgreSQL and RabbitMQ."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from opsproject.env import CHECKOUT, Environment
-from opsproject.launch.ports import free_port
-from tests.servers import running_postgres
+from opsproject.env import CHECKOUT
+from tests.servers import bare_environment, free_port, running_postgres
 
 
 @pytest.mark.postgres
@@ -17,14 +15,12 @@ from tests.servers import running_postgres
 @pytest.mark.timeout(300)
 def test_given_servers_are_used_and_none_is_started(rabbitmq_url: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    ours = {
-        name: value for name, value in os.environ.items() if name not in Environment.model_fields
-    }
+    place = {"OPS_DATA_DIR": str(data), "OPS_PORT": str(free_port())}
     with running_postgres() as postgres_url:
         given = {"DATABASE_URL": postgres_url, "CELERY_BROKER_URL": rabbitmq_url}
         result = subprocess.run(
             [sys.executable, str(CHECKOUT / "manage.py"), "up", "--smoke"],
-            env={**ours, **given, "OPS_DATA_DIR": str(data), "OPS_PORT": str(free_port())},
+            env={**bare_environment(), **given, **place},
             capture_output=True,
             text=True,
             check=False,

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,6 +13,7 @@ from textwrap import dedent
 import pytest
 
 from opsproject.env import CHECKOUT
+from tests.servers import bare_environment, wait_for
 
 WAIT_SECONDS = 30
 
@@ -72,7 +72,11 @@ class Host:
         self._log = place / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", HOST, str(place)], cwd=CHECKOUT, stdout=log, stderr=log
+                [sys.executable, "-c", HOST, str(place)],
+                cwd=CHECKOUT,
+                env=bare_environment(),
+                stdout=log,
+                stderr=log,
             )
 
     def lines(self) -> list[str]:
@@ -101,7 +105,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Host]]:
             (tmp_path / f"{name}.py").write_text(dedent(source))
         hosts.append(Host(tmp_path))
         for name in programs:
-            eventually(partial(hosts[-1].numbers, name, "pid"))
+            started = partial(hosts[-1].numbers, name, "pid")
+            wait_for(started, seconds=WAIT_SECONDS, what=f"{name} runs")
         return hosts[-1]
 
     yield start_host
@@ -114,8 +119,9 @@ def test_a_process_that_is_killed_comes_back(start: Callable[..., Host]) -> None
     host = start(base=OBEDIENT, work=OBEDIENT)
     for name in ("base", "work"):
         os.kill(host.numbers(name, "pid")[0], signal.SIGKILL)
-    eventually(lambda: len(host.numbers("base", "pid")) == 2)
-    eventually(lambda: len(host.numbers("work", "pid")) == 2)
+    for name in ("base", "work"):
+        again = partial(has_started_twice, host, name)
+        wait_for(again, seconds=WAIT_SECONDS, what=f"{name} runs again")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -149,8 +155,9 @@ def test_a_second_signal_changes_nothing(start: Callable[..., Host]) -> None:
 def test_the_processes_stop_when_their_host_is_killed(start: Callable[..., Host]) -> None:
     host = start(base=OBEDIENT, work=OBEDIENT)
     host.stop(signal.SIGKILL)
-    eventually(lambda: not is_alive(host.numbers("base", "pid")[0]))
-    eventually(lambda: not is_alive(host.numbers("work", "pid")[0]))
+    for name in ("base", "work"):
+        gone = partial(has_ended, host.numbers(name, "pid")[0])
+        wait_for(gone, seconds=WAIT_SECONDS, what=f"{name} is gone")
 
 
 def test_a_killed_supervisor_ends_the_host_with_everything(start: Callable[..., Host]) -> None:
@@ -162,13 +169,14 @@ def test_a_killed_supervisor_ends_the_host_with_everything(start: Callable[..., 
     assert not is_alive(host.numbers("work", "pid")[0])
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until the condition holds."""
-    limit = time.monotonic() + WAIT_SECONDS
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        pause.wait(0.1)
+def has_started_twice(host: Host, name: str) -> bool:
+    """Tell whether a program has been started a second time."""
+    return len(host.numbers(name, "pid")) == 2
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is no more."""
+    return not is_alive(pid)
 
 
 def is_alive(pid: int) -> bool:
