@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from opsproject.launch.supervision import Supervisor
 from scheduling.models import Run
 from scheduling.models.run import RunQuerySet
 from scheduling.states import RunState
+from scheduling.table import table
 
 LIMIT_SECONDS = 90.0
 POLL_SECONDS = 0.5
@@ -67,21 +67,11 @@ def _last_word(job_id: str) -> str:
     return f"{job_id} (last run is {run.state}: {detail})"
 
 
-def _row(run: Run) -> tuple[str, ...]:
+def _row(run: Run) -> tuple[str | int, ...]:
     job = run.job.job_id if run.job else run.task
     moments = (_clock(run.started_at), _clock(run.finished_at))
-    return (job, _clock(run.scheduled_for), run.state, run.reason, str(run.attempt), *moments)
+    return (job, _clock(run.scheduled_for), run.state, run.reason, run.attempt, *moments)
 
 
 def _clock(moment: datetime | None) -> str:
     return timezone.localtime(moment).strftime("%H:%M:%S.%f")[:-3] if moment else "-"
-
-
-def table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return the rows in columns as wide as their widest cell."""
-    lines = [headings, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
