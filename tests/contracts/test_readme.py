@@ -31,6 +31,11 @@ def test_every_command_of_ours_exists() -> None:
     assert named - set(listed.stdout.split()) == set()
 
 
+def test_production_installs_no_development_tools() -> None:
+    production = README.partition("## In production")[2].partition("## ")[0]
+    assert re.findall(r"uv run (?!--no-dev )", production) == []
+
+
 def test_every_place_exists() -> None:
     for place in re.findall(r"^\| `(?!/)([\w./]+)` \|", README, re.MULTILINE):
         if place not in settings.OPS_TARGETS:
