@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from celery import current_app
+from opsproject.celery import app
 from django.db import connection
 
 from scheduling.clock import PlanClock
@@ -15,7 +15,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def engine() -> Engine:
-    return Engine(current_app._get_current_object(), scope="real", tick_seconds=1)  # noqa: SLF001
+    return Engine(app, scope="real", tick_seconds=1)
 
 
 @pytest.mark.django_db(transaction=True)
