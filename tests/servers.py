@@ -22,7 +22,6 @@ from opsproject.launch import ports
 
 free_port = ports.free_port
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-POSTGRES_URL = "TESTS_POSTGRES_URL"  # where `tests.with_postgres` says what it has started
 
 
 def bare_environment() -> dict[str, str]:

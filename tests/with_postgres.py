@@ -1,15 +1,14 @@
 """Runs the suite on PostgreSQL: `python3 manage.py test -p tests.with_postgres`.
 
-A plugin, because the database must be known before `tests.settings` is read. It never is the one
-of DATABASE_URL, which may be somebody's own.
+A plugin, because the database must be known before Django's settings are read.
 """
 
 import atexit
 import os
 
-from tests.servers import POSTGRES_URL, running_postgres
+from tests.servers import running_postgres
 
-if POSTGRES_URL not in os.environ:  # the workers of xdist inherit it
+if "DATABASE_URL" not in os.environ:  # the workers of xdist inherit it
     _server = running_postgres()
-    os.environ[POSTGRES_URL] = _server.__enter__()
+    os.environ["DATABASE_URL"] = _server.__enter__()
     atexit.register(_server.__exit__, None, None, None)
