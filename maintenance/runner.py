@@ -77,10 +77,10 @@ class _Maintenance:
         return make_backup(ChosenFiles(expired), order)
 
     def _clean(self, outcome: Outcome, backup: Backup) -> None:
-        """Delete what the manifest on disk lists, if it is the one that was verified."""
+        """Delete what the manifest on disk lists, if archive and manifest are what was verified."""
         manifest = Manifest.read(backup.manifest_file)
-        if manifest.sha256 != backup.manifest_sha256:
-            raise BackupError(f"the manifest of {backup.backup_id} changed after it was verified")
+        if manifest.sha256 != backup.manifest_sha256 or not backup.is_intact:
+            raise BackupError(f"{backup.backup_id} changed after it was verified")
         warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
         cleaner = RetentionCleaner(self.roots.dataset, warrant)
         outcome.cleanup = cleaner.report  # told even if the cleanup breaks off

@@ -1,10 +1,6 @@
 """Deletes files that a verified backup holds, and only while they are what was backed up."""
 
-import errno
-import hashlib
 import logging
-import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,16 +8,13 @@ from pathlib import Path
 
 from django.db import DatabaseError
 
-from retention.errors import PathEscapeError
-from retention.files import BackedUpFile, FoundFile, Kept
+from retention.files import BackedUpFile, Kept
 from retention.journal import Warrant, conclude_deletions, plan_deletions
-from retention.rooted import open_file, open_parent, open_root
+from retention.removal import delete_unchanged
+from retention.rooted import open_root
 
 log = logging.getLogger(__name__)
 BATCH = 500
-VANISHED = "vanished"
-REPLACED = "replaced by something that is not the file backed up"
-CHANGED = "changed since the backup"
 NOT_RECORDED = "the deletion could not be recorded"
 
 
@@ -73,49 +66,6 @@ class RetentionCleaner:
             else:
                 self.report.deleted_files += 1
                 self.report.deleted_bytes += file.found.size_bytes
-
-
-def delete_unchanged(root_handle: int, file: BackedUpFile) -> str:
-    """Unlink `file` if it is still what was backed up; return '' or the reason it was kept."""
-    try:
-        with open_parent(root_handle, file.path) as (parent, name):
-            reason = _difference(parent, name, file)
-            if not reason:
-                os.unlink(name, dir_fd=parent)
-            return reason
-    except PathEscapeError as error:
-        return str(error)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}:
-            return REPLACED
-        return VANISHED if error.errno == errno.ENOENT else f"not deletable: {error.strerror}"
-
-
-def _difference(parent: int, name: str, file: BackedUpFile) -> str:
-    """Return how the live file differs from the one backed up, or ''."""
-    with open_file(parent, name) as handle:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            return REPLACED
-        if FoundFile.from_status(file.path, before) != file.found:
-            return CHANGED
-        with os.fdopen(handle, "rb", closefd=False) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        # Asked by name, so that a file renamed over it while it was hashed is noticed as well.
-        after = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    same = digest == file.sha256 and _state(before) == _state(after)
-    return "" if same else CHANGED
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    """Return what no change leaves equal: ctime cannot be set back by its writer."""
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 def _batches(files: Iterable[BackedUpFile]) -> Iterator[list[BackedUpFile]]:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from retention.files import BackedUpFile, FoundFile, from_printable, printable
 from retention.models import Deletion
+from retention.removal import put_back
 from retention.rooted import open_parent, open_root
 
 
@@ -64,6 +65,8 @@ def settle_deletions(root: Path, *, at: datetime) -> list[str]:
     if not rows:
         return []
     with open_root(root) as handle:
+        for row in rows:
+            put_back(handle, from_printable(row.path))
         present = {row.path for row in rows if _is_present(handle, row)}
     conclude_deletions(rows, kept_paths=[from_printable(path) for path in present], at=at)
     return [from_printable(row.path) for row in rows if row.path not in present]

@@ -22,8 +22,10 @@ from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
 from maintenance.snapshot import back_up_dataset
 from maintenance.verify import verify_backup
+from retention.files import printable
 from retention.models import Deletion
 from retention.policies import DataRetentionPolicy
+from retention.removal import ASIDE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KILLED = 9
@@ -171,6 +173,31 @@ def test_a_deletion_that_a_crash_left_open_is_concluded_by_the_next_run(roots: R
     assert Deletion.objects.filter(deleted_at=None).count() == 0
 
 
+@pytest.mark.parametrize("half_back", [True, False])
+def test_a_file_that_a_crash_left_set_aside_gets_its_name_back(
+    roots: Roots, *, half_back: bool
+) -> None:
+    file = roots.dataset / "raw" / os.fsdecode(b"a\n\xff")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"took the place of what was backed up")
+    aside = file.with_name(ASIDE + hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16])
+    (aside.hardlink_to if half_back else file.rename)(file if half_back else aside)
+    Deletion.objects.create(
+        root=str(roots.dataset),
+        path=printable(f"raw/{file.name}"),
+        size_bytes=1,
+        sha256="0" * 64,
+        fingerprint="1:1:1",
+        reason="expired",
+        planned_at=datetime.now(UTC),
+    )
+
+    assert _maintain(roots) == "nothing_to_do"
+
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_bytes() == b"took the place of what was backed up"
+
+
 def test_everything_is_synced_before_anything_is_unlinked(roots: Roots, tmp_path: Path) -> None:
     _fill(roots)
     trace = tmp_path / "trace"
@@ -202,5 +229,6 @@ def test_everything_is_synced_before_anything_is_unlinked(roots: Roots, tmp_path
     ]
     start = steps.index(ordered[0])
     assert steps[start : start + len(ordered)] == ordered
-    assert all(step.startswith("os.remove") for step in steps[start + len(ordered) : -1])
+    deleting = ("os.rename", "os.remove .retention-")
+    assert all(step.startswith(deleting) for step in steps[start + len(ordered) : -1])
     assert sum(step.startswith("os.remove") for step in steps) == 4

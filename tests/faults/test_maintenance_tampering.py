@@ -195,6 +195,81 @@ def test_a_file_renamed_over_while_it_is_hashed_is_kept(
     assert result["deletion"]["kept"] == [{"path": "raw/a", "reason": "changed since the backup"}]
 
 
+def _at_the_last_moment(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Act right before the name `a` is first renamed or unlinked, when all checks have passed."""
+    acted = False
+
+    def after_acting(real: Callable[..., None]) -> Callable[..., None]:
+        def call(name: Any, *more: Any, **options: Any) -> None:
+            nonlocal acted
+            if name == "a" and not acted:
+                acted = True
+                act()
+            real(name, *more, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "rename", after_acting(os.rename))
+    monkeypatch.setattr(os, "unlink", after_acting(os.unlink))
+
+
+@pytest.mark.parametrize("swap", [_replace, _link, _pipe, _directory])
+def test_whatever_takes_the_name_at_the_last_moment_stays_there(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], object]
+) -> None:
+    file, seen = roots.dataset / "raw" / "a", []
+
+    def swapped() -> None:
+        swap(file)
+        seen.append(file.lstat().st_ino)
+
+    _at_the_last_moment(monkeypatch, swapped)
+
+    result = _run(roots)
+
+    assert [file.lstat().st_ino] == seen
+    assert result["deletion"]["kept"] == [{"path": "raw/a", "reason": "changed since the backup"}]
+    assert [record.path for record in Deletion.objects.all()] == ["raw/b"]
+    assert _names(file.parent) == ["a"]
+
+
+def test_a_name_that_is_taken_twice_costs_neither_file(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = roots.dataset / "raw" / "a"
+    real_link = os.link
+
+    def link_after_a_write(*names: Any, **options: Any) -> None:
+        file.write_bytes(b"second")
+        real_link(*names, **options)
+
+    _at_the_last_moment(monkeypatch, lambda: _put(file, b"first"))
+    monkeypatch.setattr(os, "link", link_after_a_write)
+
+    _run(roots)
+
+    aside, name = _names(file.parent)
+    assert (name, file.read_bytes()) == ("a", b"second")
+    assert (file.parent / aside).read_bytes() == b"first"
+
+
+def test_an_archive_that_went_after_it_was_verified_deletes_nothing(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(source: ChosenFiles, order: BackupOrder) -> Backup:
+        backup = make_backup(source, order)
+        _remove_archive(backup.directory)
+        return backup
+
+    monkeypatch.setattr("maintenance.runner.make_backup", lost)
+
+    result = _run(roots)
+
+    assert result["status"] == "backup_failed"
+    assert "changed after it was verified" in result["error"]
+    assert _names(roots.dataset / "raw") == ["a", "b"]
+
+
 def test_a_file_rewritten_between_scan_and_backup_is_young_again(
     roots: Roots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
