@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from opsproject.celery import app
 from django.db import connection
 
+from opsproject.celery import app
 from scheduling.clock import PlanClock
 from scheduling.engine.tick import OUTAGE_WAIT_SECONDS, Engine
 from scheduling.models import Run
