@@ -37,6 +37,7 @@ class Cluster:
             "DATABASE_URL": url,
             "CELERY_BROKER_URL": self.broker_url,
             "OPS_DATA_DIR": str(self.directory),
+            "OPS_ENV_FILE": "",
             "SCHEDULER_TICK_SECONDS": "0.2",
         }
 

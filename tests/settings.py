@@ -7,16 +7,14 @@ none of it, but for OPS_TEST_REQUIRE, and the PostgreSQL that `tests.with_postgr
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 
 from opsproject.env import ENV_FILE, setting_names
 
-_kept = {"OPS_TEST_REQUIRE"}
-if "tests.with_postgres" in sys.modules:
-    _kept.add("DATABASE_URL")
-for _name in setting_names() - _kept:
+for _name in setting_names() - {"OPS_TEST_REQUIRE"}:
     os.environ.pop(_name, None)
+if "TESTS_POSTGRES_URL" in os.environ:
+    os.environ["DATABASE_URL"] = os.environ["TESTS_POSTGRES_URL"]
 os.environ[ENV_FILE] = ""
 os.environ["OPS_DATA_DIR"] = tempfile.mkdtemp(prefix="ops-tests-")
 atexit.register(shutil.rmtree, os.environ["OPS_DATA_DIR"], ignore_errors=True)

@@ -8,7 +8,9 @@ import os
 
 from tests.servers import running_postgres
 
-if "DATABASE_URL" not in os.environ:  # the workers of xdist inherit it
+URL = "TESTS_POSTGRES_URL"
+
+if URL not in os.environ:  # the workers of xdist inherit it
     _server = running_postgres()
-    os.environ["DATABASE_URL"] = _server.__enter__()
+    os.environ[URL] = _server.__enter__()
     atexit.register(_server.__exit__, None, None, None)

@@ -23,7 +23,9 @@ CLOSE = r"""(?:\\*["'])?\]?[ \t]*+"""  # what may stand between a name and its s
 SIGN = r"(?:=>|:=|==?|:(?!:))[ \t]*+"
 OPEN = r"""(?:[bru]?(?P<quote>\\*["']))?"""
 QUOTED = (
-    r"(?:(?!(?P=quote))(?:\\.|[^\n\\]))++"  # to the same quote or, cut off, to the end of the line
+    # To the same quote or, cut off, to the end of the line. An atomic group, because `)++` reads
+    # past the quote on Python 3.11.2 (cpython issue 106052).
+    r"(?>(?:(?!(?P=quote))(?:\\.|[^\n\\]))+)"
 )
 BARE = r"""[^\s&"'](?:[^\s&"']|["'](?=\w))*(?<![,;.)\]}])"""
 VALUE = rf"(?(quote){QUOTED}|{BARE})"

@@ -65,6 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     port = free_port()
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+        "OPS_ENV_FILE": "",
         "PYTHONPATH": str(CHECKOUT),
         "OPS_DATA_DIR": str(data),
         "SECRET_KEY": "of a web process that lives as long as this test",
