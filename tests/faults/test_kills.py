@@ -180,5 +180,6 @@ def test_a_flushed_broker_gets_the_missing_messages_again(
     run = Run.objects.get(job=job, state=RunState.QUEUED)
     redis.Redis(port=valkey.port).flushall()
     cluster.worker()
+    # Its only message was flushed: that it ran at all is the proof.
     wait_for_state(run, RunState.DONE)
-    assert run.publish_count > 1
+    assert seen.read_text() == "ran\n"
