@@ -165,12 +165,9 @@ def test_a_worker_outlives_its_broker_with_a_run_in_hand(
 
 
 def test_a_flushed_broker_gets_the_missing_messages_again(
-    cluster: Cluster, make_job: JobMaker, valkey: Valkey, tmp_path: Path
+    cluster: Cluster, make_job: JobMaker, valkey: Valkey
 ) -> None:
-    seen = tmp_path / "seen"
-    make_job(params={"path": str(seen)}, every=30, expires_after=timedelta(seconds=120))
-    job = make_job("waits", params={"path": str(seen)}, every=2,
-                   expires_after=timedelta(seconds=120))  # fmt: skip
+    job = make_job(every=2, expires_after=timedelta(seconds=120))
     cluster.beat()
     wait_for(
         lambda: Run.objects.filter(job=job, published_at__isnull=False).exists(),
@@ -182,4 +179,4 @@ def test_a_flushed_broker_gets_the_missing_messages_again(
     cluster.worker()
     # Its only message was flushed: that it ran at all is the proof.
     wait_for_state(run, RunState.DONE)
-    assert seen.read_text() == "ran\n"
+    assert run.attempts.count() == 1
