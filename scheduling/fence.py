@@ -6,6 +6,7 @@ from uuid import UUID
 
 HEADER = "ops_run"
 RETRIES_HEADER = "ops_retries"
+MOST_RETRIES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,9 @@ class Fence:
 
     def __str__(self) -> str:
         return f"{self.run_id}:{self.attempt}"
+
+
+def parse_retries(header: object) -> int:
+    """Read how many attempts failed before; anything but a small count is none."""
+    is_count = isinstance(header, int) and not isinstance(header, bool)
+    return header if is_count and 0 <= header <= MOST_RETRIES else 0  # type: ignore[operator,return-value] # is_count says so

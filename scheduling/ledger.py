@@ -15,6 +15,8 @@ from itertools import pairwise
 
 from django.db import connection, transaction
 
+from scheduling.clock import OUTAGE
+from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run, ScheduleEpoch, SkippedTicks
 from scheduling.recurrence import Recurrence, RecurrenceError
 from scheduling.states import FINAL, RunState
@@ -52,7 +54,22 @@ def accounts(
     jobs = Job.objects.filter(scope=scope).order_by("job_id")
     if job_id is not None:
         jobs = jobs.filter(job_id=job_id)
-    return [account_of(pk, now=now, since=since) for pk in jobs.values_list("id", flat=True)]
+    return [
+        _account_or_reason(scope, pk, name, now=now, since=since)
+        for pk, name in jobs.values_list("id", "job_id")
+    ]
+
+
+def _account_or_reason(
+    scope: str, job_pk: int, job_id: str, *, now: datetime, since: datetime | None
+) -> Account:
+    try:
+        return account_of(job_pk, now=now, since=since)
+    except OUTAGE:
+        raise
+    except Exception as error:  # noqa: BLE001 a row that was corrupted by hand can fail anyhow
+        text = configured_redactor().text(f"the job cannot be read: {error}")
+        return Account(scope=scope, job_id=job_id, problems=[text])
 
 
 def account_of(job_pk: int, *, now: datetime, since: datetime | None = None) -> Account:

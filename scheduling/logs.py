@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 
-from scheduling.redaction import Redactor
+from scheduling.redaction import Redactor, clip
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 TYPED = frozenset(
     {"job_id", "run_id", "attempt_id", "scope", "trigger_source", "action", "checksum"}
 )
+LONGEST_TEXT = 32_000  # of a message, a field or a traceback, in characters
 # What would break a line or steer a terminal: C0 and C1 controls, and Unicode's own line ends.
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"
@@ -35,10 +36,10 @@ class LineFormatter(logging.Formatter):
             at.replace("+00:00", "Z"),
             record.levelname,
             record.name,
-            redactor.text(_message(record)),
+            redactor.text(clip(_message(record), LONGEST_TEXT)),
         )
         line = " ".join((*head, *_fields(record, redactor))).translate(CONTROLS)
-        trace = redactor.text(self._trace(record))
+        trace = redactor.text(clip(self._trace(record), LONGEST_TEXT))
         return "\n    ".join((line, *(part.translate(CONTROLS) for part in trace.splitlines())))
 
     def _trace(self, record: logging.LogRecord) -> str:
@@ -77,7 +78,16 @@ def _fields(record: logging.LogRecord, redactor: Redactor) -> list[str]:
         for name, value in vars(record).items()
         if name not in STANDARD and not (name == "data" and record.name.startswith("celery"))
     }
-    return [f"{name}={_shown(value)}" for name, value in redactor.value(given, typed=TYPED).items()]
+    masked = redactor.value(given, typed=TYPED)
+    return [f"{name}={_masked(name, value, redactor)}" for name, value in masked.items()]
+
+
+def _masked(name: str, value: Any, redactor: Redactor) -> str:
+    """Mask what an object says of itself too: a request shows its URL, an error its text."""
+    shown = _shown(value)
+    if name in TYPED or isinstance(value, int | float):
+        return shown
+    return redactor.text(clip(shown, LONGEST_TEXT))
 
 
 def _shown(value: Any) -> str:

@@ -1,8 +1,13 @@
 """Texts and JSON values that every database can store: no NUL, no half of a surrogate pair."""
 
+import json
+import math
 from typing import Any
 
 from scheduling.errors import InvalidJob
+
+DEEPEST = 64
+LARGEST_BYTES = 64 * 1024
 
 
 def storable(text: str) -> str:
@@ -22,6 +27,21 @@ def storable_value(value: Any) -> Any:
 
 
 def require_storable(field: str, value: Any) -> None:
-    """Raise InvalidJob for an operator's value that would have to be changed to be stored."""
-    if storable_value(value) != value:
-        raise InvalidJob(field, "has a NUL or half a surrogate pair: remove it")
+    """Raise InvalidJob for an operator's value that no row, or no message, should carry."""
+    if problem := _problem_of(value, depth=0):
+        raise InvalidJob(field, problem)
+    if len(json.dumps(value)) > LARGEST_BYTES:
+        raise InvalidJob(field, f"is larger than {LARGEST_BYTES} bytes: pass a reference instead")
+
+
+def _problem_of(value: Any, *, depth: int) -> str:
+    if depth > DEEPEST:
+        return f"is nested more than {DEEPEST} levels deep"
+    if isinstance(value, str) and storable(value) != value:
+        return "has a NUL or half a surrogate pair: remove it"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"has {value}, which JSON cannot say: use a number or null"
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    if not isinstance(parts, list | tuple):
+        return ""
+    return next(filter(None, (_problem_of(part, depth=depth + 1) for part in parts)), "")

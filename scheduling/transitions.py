@@ -23,6 +23,7 @@ from scheduling.models.job import BackoffKind
 from scheduling.retry import RetryPolicy, RetryWish, retry_after, worth_another_after_loss
 from scheduling.states import TRANSITIONS, Outcome, RunState, SkipReason
 
+UNKNOWN_TASK = "UnknownTask"
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 
 
@@ -122,6 +123,28 @@ def lose(run_ids: Collection[UUID], *, now: datetime) -> int:
         for run in won:
             _apply_loss(run, reports[run.id], now)
         _save_ended(won, reports, now)
+    return len(won)
+
+
+def note_unknown_task(fences: Collection[Fence], *, error: str) -> set[Fence]:
+    """Say on queued runs why a worker could not start them; their state stays as it is."""
+    with transaction.atomic():
+        won = _locked_by_fence(fences, RunState.QUEUED)
+        Run.objects.filter(id__in=[run.id for run in won]).update(
+            error=error, error_code=UNKNOWN_TASK
+        )
+    return {Fence(run.id, run.attempt) for run in won}
+
+
+def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
+    """End queued runs that no worker can start, with the reason that is noted on them."""
+    with transaction.atomic():
+        won = _locked(run_ids, {RunState.QUEUED})
+        for run in won:
+            _move(run, RunState.FAILED)
+            run.reason, run.finished_at = run.error_code, now
+        Run.objects.bulk_update(won, ["state", "reason", "finished_at"])
+        _tell(won, EventKind.FAILED, now)
     return len(won)
 
 

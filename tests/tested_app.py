@@ -98,3 +98,8 @@ class LeakyError(Exception):
 @app.task(name="tests.leaks_in_code")
 def leaks_in_code() -> None:
     raise LeakyError
+
+
+@app.task(name="tests.raises_huge")
+def raises_huge() -> None:
+    raise ValueError("y z" * 20_000_000)

@@ -14,6 +14,8 @@ def create_token(
     name: str, operator: Operator, *, access: str, user: AbstractBaseUser, scope: str = ""
 ) -> str:
     """Return a new token, of which only a digest is kept; no scope means every scope."""
+    if not name.strip():
+        raise InvalidJob("name", "is empty: say what the token is for")
     if access not in Access.values:
         raise InvalidJob("access", f"{access!r} is not one of {', '.join(Access.values)}")
     token = ApiToken.issue(user=user, name=name, access=access, scope=scope)

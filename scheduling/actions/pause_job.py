@@ -1,6 +1,6 @@
 """Pauses a job: its ticks are skipped as `paused`; what already runs finishes (SPEC A11)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +15,8 @@ from scheduling.states import RunState, SkipReason
 from scheduling.storable import require_storable
 from scheduling.transitions import skip
 
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # far from where time zones overflow
+
 
 @transaction.atomic
 def pause_job(
@@ -25,8 +27,8 @@ def pause_job(
     Raises InvalidJob when `until` is not in the future or the reason cannot be stored.
     """
     now = database_now()
-    if until is not None and until <= now:
-        raise InvalidJob("until", f"{until.isoformat()} is not in the future")
+    if until is not None and not now < until < LATEST:
+        raise InvalidJob("until", f"{until.isoformat()} is not in the future, or beyond 9000")
     require_storable("reason", reason)
     job = Job.objects.select_for_update().get(id=job.id)
     replaced = end_active_pause(job, ended_by=operator.actor, now=now)

@@ -19,7 +19,7 @@ from scheduling.storable import storable
 
 READ = TokenAuth(Access.READ)
 OPERATE = TokenAuth(Access.OPERATE)
-REFUSALS = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
+REFUSALS = {401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
 MOST_JOBS = 1_000
 
 router = Router(tags=["jobs"])

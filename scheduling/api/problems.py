@@ -1,7 +1,9 @@
-"""Every error of the API in one shape, with a stable code and a redacted message."""
+"""Every error of the API in one shape, with a stable code; what quotes input is redacted."""
 
 import logging
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -20,12 +22,14 @@ def answer_problems(api: NinjaAPI) -> None:
 
     @api.exception_handler(SchedulingError)
     def refused(request: HttpRequest, error: SchedulingError) -> HttpResponse:
-        return _problem(api, request, STATUS.get(type(error), 422), error.code, str(error))
+        text = configured_redactor().text(str(error))
+        return _problem(api, request, STATUS.get(type(error), 422), error.code, text)
 
     @api.exception_handler(ValidationError)
     def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         fields = (
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or item['loc'][0]}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or item['loc'][0]}: "
+            + configured_redactor().text(item["msg"])
             for item in error.errors
         )
         return _problem(api, request, 422, "invalid", "; ".join(fields))
@@ -39,7 +43,14 @@ def answer_problems(api: NinjaAPI) -> None:
     @api.exception_handler(HttpError)
     def http(request: HttpRequest, error: HttpError) -> HttpResponse:
         code = CODES.get(error.status_code, "refused")
-        return _problem(api, request, error.status_code, code, str(error))
+        text = configured_redactor().text(str(error))
+        return _problem(api, request, error.status_code, code, text)
+
+    @api.exception_handler(RequestDataTooBig)
+    def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+        del error
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return _problem(api, request, 413, "too_large", f"the body is larger than {limit} bytes")
 
     @api.exception_handler(Exception)
     def broken(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -50,5 +61,4 @@ def answer_problems(api: NinjaAPI) -> None:
 def _problem(
     api: NinjaAPI, request: HttpRequest, status: int, code: str, message: str
 ) -> HttpResponse:
-    body = {"code": code, "message": configured_redactor().text(message)}
-    return api.create_response(request, body, status=status)
+    return api.create_response(request, {"code": code, "message": message}, status=status)

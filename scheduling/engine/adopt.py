@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from scheduling.clock import OUTAGE
@@ -44,9 +45,7 @@ class Adoption:
         last_change = PeriodicTasks.last_change()  # type: ignore[no-untyped-call] # it has no types
         if last_change == self._seen:
             return 0
-        rows = PeriodicTask.objects.select_related("interval", "crontab", "job").exclude(
-            task__in=NOT_JOBS
-        )
+        rows = _readable_rows()
         for row in rows:
             self._follow_row(row, now)
         _close_orphans(self.scope, now)
@@ -72,6 +71,32 @@ class Adoption:
             if job is not None:
                 text = configured_redactor().text(str(error))
                 Job.objects.filter(id=job.id).update(schedule_error=text)
+
+
+def _readable_rows() -> list[PeriodicTask]:
+    """Return the rows at once, or one by one if one of them cannot even be read."""
+    rows = PeriodicTask.objects.select_related("interval", "crontab", "job").exclude(
+        task__in=NOT_JOBS
+    )
+    try:
+        return list(rows)
+    except OUTAGE:
+        raise
+    except Exception:
+        logger.exception("schedules_not_readable_together")
+    return [row for pk in rows.values_list("pk", flat=True) for row in _readable(rows, pk)]
+
+
+def _readable(rows: QuerySet[PeriodicTask], pk: int) -> list[PeriodicTask]:
+    try:
+        return [rows.get(pk=pk)]
+    except OUTAGE:
+        raise
+    except Exception as error:
+        logger.exception("schedule_not_readable", extra={"periodic_task": pk})
+        text = configured_redactor().text(f"its periodic task cannot be read: {error}")
+        Job.objects.filter(schedule_id=pk).update(schedule_error=text)
+        return []
 
 
 def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, F
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.clock import OUTAGE
 from scheduling.engine.epochs import next_due
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
@@ -47,7 +48,10 @@ def plan_due_jobs(scope: str, *, now: datetime) -> int:
     while due := _due_job_ids(scope, now):
         try:
             planned = plan_jobs(due, now=now)
-        except (IntegrityError, DataError):
+        except OUTAGE:
+            raise
+        except Exception:
+            logger.exception("jobs_not_plannable_together", extra={"jobs": len(due)})
             planned = sum(_plan_alone(job_id, now) for job_id in due)
         total += planned
         if planned < BATCH:
@@ -61,10 +65,12 @@ def _due_job_ids(scope: str, now: datetime) -> list[int]:
 
 
 def _plan_alone(job_id: int, now: datetime) -> int:
-    """Plan one job of a batch that the database refused; set aside the one that it is about."""
+    """Plan one job of a batch that failed as a whole; set aside the one that it is about."""
     try:
         return plan_jobs([job_id], now=now)
-    except (IntegrityError, DataError) as error:
+    except OUTAGE:
+        raise
+    except Exception as error:
         logger.exception("job_not_plannable", extra={"job": job_id})
         Job.objects.filter(id=job_id).update(
             schedule_error=configured_redactor().text(str(error)), next_due_at=None

@@ -11,12 +11,21 @@ from scheduling.engine.publish import Publisher
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState, SkipReason
-from scheduling.transitions import Ending, finish, lose, release, skip
+from scheduling.transitions import (
+    UNKNOWN_TASK,
+    Ending,
+    fail_unstarted,
+    finish,
+    lose,
+    release,
+    skip,
+)
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
 OVERDUE_MARGIN = timedelta(seconds=30)
+UNKNOWN_TASK_GRACE = timedelta(seconds=60)
 MOST_DOUBLINGS = 8
 PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish before others may
 
@@ -64,6 +73,15 @@ def end_overdue(scope: str, *, now: datetime) -> int:
         for run in silent.order_by("id").only("id", "attempt")[:BATCH]
     ]
     return len(finish(endings, now=now)) if endings else 0
+
+
+def fail_unknown_tasks(scope: str, *, now: datetime) -> int:
+    """End runs whose task no worker knew for a while; a deployment may have been under way."""
+    unknown = Run.objects.open(RunState.QUEUED).filter(
+        scope=scope, error_code=UNKNOWN_TASK, queued_at__lt=now - UNKNOWN_TASK_GRACE
+    )
+    ids = _ids(unknown)
+    return fail_unstarted(ids, now=now) if ids else 0
 
 
 def _ids(runs: QuerySet[Run]) -> list[UUID]:

@@ -21,6 +21,7 @@ from scheduling.engine.publish import Publisher
 from scheduling.engine.recover import (
     end_overdue,
     expire_waiting,
+    fail_unknown_tasks,
     publish_unsent,
     take_from_lost_workers,
 )
@@ -68,6 +69,7 @@ class Engine:
     def _steps(self) -> tuple[Callable[[datetime], object], ...]:
         return (
             self._follow_schedules,
+            self._end_pauses,
             self._plan,
             self._recover,
             self._claim_and_publish,
@@ -77,6 +79,8 @@ class Engine:
 
     def _follow_schedules(self, now: datetime) -> None:
         self.adoption.follow(now=now)
+
+    def _end_pauses(self, now: datetime) -> None:
         end_pauses(self.scope, now=now)
 
     def _plan(self, now: datetime) -> None:
@@ -86,6 +90,7 @@ class Engine:
         expire_waiting(self.scope, now=now)
         take_from_lost_workers(self.scope, self.liveness, now=now, monotonic=time.monotonic())
         end_overdue(self.scope, now=now)
+        fail_unknown_tasks(self.scope, now=now)
         resolve_waiting(self.scope, now=now)
 
     def _claim_and_publish(self, now: datetime) -> None:

@@ -10,8 +10,10 @@ from celery.exceptions import Retry
 from celery.signals import task_success
 
 from scheduling.fence import HEADER
+from scheduling.redaction import clip
 
 LARGEST_RESULT_BYTES = 64 * 1024
+LONGEST_TEXT = 32_000
 
 _last = threading.local()
 
@@ -34,9 +36,50 @@ def trace_run(*args: Any, fast: bool, **options: Any) -> tuple[int, Any, float]:
     _last.result = None
     trace = fast_trace_task if fast else trace_task_ret
     failed, value, runtime = trace(*args, **options)
-    if not failed:
+    if failed:
+        shorten(value)
+    else:
         value = Returned(encode_result(_last.result), str(value))
     return failed, value, runtime
+
+
+class Shortened(Exception):  # noqa: N818 it stands for any error
+    """Stands for an exception whose text is too long to be handed to the parent process."""
+
+    def __init__(self, name: str, text: str, code: object, retryable: object) -> None:
+        super().__init__(name, text, code, retryable)
+        self.name, self.text, self.code, self.retryable = name, text, code, retryable
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def shorten(exc_info: Any) -> None:
+    """Bound what a failure carries: masking megabytes of text would hold up the parent."""
+    exc_info.traceback = clip(str(exc_info.traceback), LONGEST_TEXT)
+    error = exc_info.exception
+    if isinstance(error, Retry):
+        error.exc = _bounded(error.exc)
+        return
+    inner = getattr(error, "exc", None)
+    if type(error).__name__ == "ExceptionWithTraceback":
+        error.exc, error.tb = _bounded(inner), clip(str(error.tb), LONGEST_TEXT)
+        if isinstance(inner, Retry):
+            error.exc = inner
+            inner.exc = _bounded(inner.exc)
+    else:
+        exc_info.exception = _bounded(error)
+
+
+def _bounded(error: Any) -> Any:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 the code is the task's
+        return error  # the parent says that it cannot be read
+    if len(text) <= LONGEST_TEXT:
+        return error
+    code, retryable = getattr(error, "code", None), getattr(error, "retryable", True)
+    return Shortened(type(error).__name__, clip(text, LONGEST_TEXT), code, retryable)
 
 
 def encode_result(result: Any) -> str:

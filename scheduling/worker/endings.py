@@ -10,13 +10,15 @@ from celery.exceptions import Ignore, Retry
 
 from scheduling.fence import Fence
 from scheduling.logs import TYPED, configured_redactor
+from scheduling.redaction import clip
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome
 from scheduling.storable import storable, storable_value
 from scheduling.transitions import Ending
-from scheduling.worker.child import Returned
+from scheduling.worker.child import Returned, Shortened
 
 LONGEST_ERROR = 8_000
+LONGEST_STORED = 2 * LONGEST_ERROR
 LONGEST_CODE = 100
 CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
@@ -55,12 +57,13 @@ def hard_timeout(fence: Fence, seconds: float) -> Ending:
     )
 
 
-def unreadable(fence: Fence, error: Exception) -> Ending:
+def unreadable(fence: Fence, exc_info: Any, error: Exception) -> Ending:
     """Return the ending of an attempt whose report cannot be read: an exception without a text."""
+    raised = type(_bare(getattr(exc_info, "exception", exc_info))).__name__
     return Ending(
         fence=fence,
         outcome=Outcome.FAILED,
-        error=f"how the attempt ended could not be read: {type(error).__name__}",
+        error=f"it ended with {raised}, which could not be read: {type(error).__name__}",
         error_code="EndNotReadable",
     )
 
@@ -84,13 +87,18 @@ def _code(error: Any) -> str:
     code = getattr(error, "code", None)
     if isinstance(code, str) and CODE.fullmatch(code):
         return code
-    return type(error).__name__[:LONGEST_CODE]
+    return _name(error)[:LONGEST_CODE]
+
+
+def _name(error: Any) -> str:
+    return error.name if isinstance(error, Shortened) else type(error).__name__
 
 
 def _text(error: Any, exc_info: Any) -> str:
     """The message first, for those who read one line; then the traceback; redacted, bounded."""
-    text = f"{type(error).__name__}: {error}\n\n{exc_info.traceback or ''}"
-    return storable(configured_redactor().text(text))[:LONGEST_ERROR].strip()
+    message = clip(f"{_name(error)}: {error}", LONGEST_ERROR)
+    text = f"{message}\n\n{clip(exc_info.traceback or '', LONGEST_ERROR)}"
+    return storable(configured_redactor().text(text)).strip()[:LONGEST_STORED]
 
 
 def _wish(retry: Retry) -> RetryWish:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from celery.signals import celeryd_init, worker_init, worker_shutdown
+from celery.signals import celeryd_init, task_unknown, worker_init, worker_shutdown
 
+from scheduling.fence import HEADER, Fence
 from scheduling.worker import lost_redis
 from scheduling.worker.child import tell_retries
 from scheduling.worker.runtime import runtime
@@ -26,6 +27,17 @@ def _fence_tasks(sender: Any, **_: Any) -> None:
     for task in sender.app.tasks.values():
         task.Request = REQUEST
         tell_retries(task)
+
+
+@task_unknown.connect(weak=False)
+def _note_unknown_task(message: Any, name: str, **_: Any) -> None:
+    """The message is gone by now; the run says why, and fails if no other worker knows the task."""
+    fence = Fence.parse(message.headers.get(HEADER))
+    if fence is not None:
+        error = (
+            f"no worker that took it knows the task {name!r}: load its module or correct the job"
+        )
+        runtime.recorder.note_unknown_task(fence, error)
 
 
 @worker_shutdown.connect(weak=False)

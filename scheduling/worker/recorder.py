@@ -17,7 +17,7 @@ from django.db import connection
 from scheduling.clock import OUTAGE, database_now
 from scheduling.fence import Fence
 from scheduling.states import Outcome
-from scheduling.transitions import Ending, finish, start
+from scheduling.transitions import Ending, finish, note_unknown_task, start
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,14 @@ class _Finish:
     answer: Answer
 
 
-Item = _Start | _Finish
+@dataclass(frozen=True)
+class _UnknownTask:
+    fence: Fence
+    error: str
+    answer: Answer
+
+
+Item = _Start | _Finish | _UnknownTask
 
 
 class Recorder(threading.Thread):
@@ -62,6 +69,10 @@ class Recorder(threading.Thread):
     def record_end(self, ending: Ending, answer: Answer) -> None:
         """Record how an attempt ended; False answers that the ledger had given it away."""
         self._put(_Finish(ending, answer))
+
+    def note_unknown_task(self, fence: Fence, error: str) -> None:
+        """Say on a run why its message was dropped here; nobody waits for the answer."""
+        self._put(_UnknownTask(fence, error, lambda _: None))
 
     def stop(self, timeout: float) -> None:
         """Write what is left and end the thread, within `timeout` seconds."""
@@ -126,6 +137,9 @@ class Recorder(threading.Thread):
         granted: set[Fence] = set()
         if endings := [item.ending for item in group if isinstance(item, _Finish)]:
             granted |= finish(endings, now=now)
+        for item in group:
+            if isinstance(item, _UnknownTask):
+                granted |= note_unknown_task([item.fence], error=item.error)
         worker_id = self._worker_id()
         fences = [item.fence for item in group if isinstance(item, _Start)]
         if fences and worker_id is not None:
@@ -144,4 +158,4 @@ def _not_recordable(ending: Ending, error: Exception) -> Ending:
 
 
 def _fence_of(item: Item) -> Fence:
-    return item.fence if isinstance(item, _Start) else item.ending.fence
+    return item.ending.fence if isinstance(item, _Finish) else item.fence

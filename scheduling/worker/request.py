@@ -15,7 +15,7 @@ from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 
-from scheduling.fence import HEADER, RETRIES_HEADER, Fence
+from scheduling.fence import HEADER, RETRIES_HEADER, Fence, parse_retries
 from scheduling.logs import configured_redactor
 from scheduling.transitions import Ending
 from scheduling.worker import endings
@@ -44,7 +44,7 @@ class LedgerRequest(Request):
         if fence is not None:
             self._fence = fence
             # Celery's own arithmetic of retries then sees the ledger's count.
-            self._request_dict["retries"] = int(self._request_dict.get(RETRIES_HEADER) or 0)
+            self._request_dict["retries"] = parse_retries(self._request_dict.get(RETRIES_HEADER))
             self._request_dict["headers"] = {HEADER: str(fence)}
             self.__dict__["execute_using_pool"] = self._ask_then_execute
             self.__dict__["on_success"] = self._on_return
@@ -116,7 +116,7 @@ class LedgerRequest(Request):
         if failed:
             self.on_failure(value, return_ok=True)
             return
-        ending = self._read(partial(endings.success, self._fence, value))
+        ending = self._read(endings.success, value)
         brief = value.brief if isinstance(value, Returned) else value
         self._record(ending, partial(self._after_success, brief, seconds))
 
@@ -135,7 +135,7 @@ class LedgerRequest(Request):
         if not self.fenced:
             super().on_failure(exc_info, send_failed_event, return_ok)
             return
-        ending = self._read(partial(endings.failure, self._fence, exc_info))
+        ending = self._read(endings.failure, exc_info)
         celery_part = partial(super().on_failure, exc_info, False, return_ok)
         self._record(ending, partial(self._after_failure, celery_part, ending))
 
@@ -152,13 +152,13 @@ class LedgerRequest(Request):
         else:
             celery_part()
 
-    def _read(self, report: Callable[[], Ending]) -> Ending:
+    def _read(self, read: Callable[[Fence, Any], Ending], report: Any) -> Ending:
         """No report may be so odd that the run never ends."""
         try:
-            return report()
+            return read(self._fence, report)
         except Exception as error:
             logger.exception("end_not_readable", extra={"fence": str(self._fence)})
-            return endings.unreadable(self._fence, error)
+            return endings.unreadable(self._fence, report, error)
 
     def _record(self, ending: Ending, then: Callable[[], object]) -> None:
         runtime.recorder.record_end(ending, partial(self._end_answered, then))

@@ -1,11 +1,16 @@
 """The consumer's bootstep that ties the ledger's parts to the worker's life."""
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 
 from scheduling.worker.heartbeat import Heartbeat
 from scheduling.worker.runtime import runtime
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerStep(bootsteps.StartStopStep):
@@ -17,6 +22,7 @@ class LedgerStep(bootsteps.StartStopStep):
         """Start the threads at the first start; the pool has forked its children by then."""
         if runtime.heartbeat is None:
             runtime.controller = consumer.controller
+            consumer.create_task_handler = partial(guarded_handler, consumer)
             runtime.heartbeat = Heartbeat(consumer)
             runtime.heartbeat.start()
 
@@ -24,3 +30,21 @@ class LedgerStep(bootsteps.StartStopStep):
         """Celery calls this whenever its event loop begins anew."""
         del consumer
         runtime.mailbox.attach(hub)
+
+
+def guarded_handler(consumer: Any) -> Callable[[Any], None]:
+    """Return Celery's handler of messages; one that it cannot read is dropped, not the worker."""
+    handle = type(consumer).create_task_handler(consumer)
+
+    def on_message(message: Any) -> None:
+        try:
+            handle(message)
+        except consumer.connection_errors + consumer.channel_errors:
+            raise
+        except Exception:
+            # It would come back for ever. What it stood for, if anything, the ledger sends again.
+            logger.exception("message_unreadable")
+            if not message.acknowledged:
+                message.reject_log_error(logger, consumer.connection_errors)
+
+    return on_message

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
@@ -195,3 +196,20 @@ def test_a_set_aside_job_with_a_new_schedule_settles_its_old_account(make_job: J
     later = database_now() + timedelta(seconds=30)
     Adoption("real").follow(now=later)
     assert account_of(job.pk, now=later).closes
+
+
+def test_a_row_that_cannot_even_be_read_does_not_stop_the_others(make_job: JobMaker) -> None:
+    job = make_job()
+    row = CrontabSchedule.objects.create(minute="0")
+    CrontabSchedule.objects.filter(pk=row.pk).update(timezone="UTC")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE django_celery_beat_crontabschedule SET timezone = 'Mars/Base' WHERE id = %s",
+            [row.pk],
+        )
+    PeriodicTask.objects.filter(name=str(job)).update(interval=None, crontab_id=row.pk)
+    PeriodicTask.objects.create(name="whole", task="t", interval=every(30))
+    follow()
+    assert Job.objects.filter(job_id="whole").exists()
+    job.refresh_from_db()
+    assert "cannot be read" in job.schedule_error

@@ -121,6 +121,45 @@ def test_errors_have_one_shape(
     assert set(answer.json()) == {"code", "message"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"params": {"a": NaN}}',
+        '{"params": {"a": 1e999}}',
+        '{"params": {"a": "\\u0000"}}',
+        '{"params": {"a": "\\ud800"}}',
+        '{"params": {"a": ' + "[" * 300 + "]" * 300 + "}}",
+        '{"params": {"a": "' + "x" * 70_000 + '"}}',
+    ],
+)
+def test_params_that_no_row_or_message_should_carry_are_refused(
+    caller: Any, make_job: JobMaker, body: str
+) -> None:
+    make_job()
+    answer = caller().post("/jobs/job/run-now", body, content_type="application/json")
+    assert (answer.status_code, set(answer.json())) == (422, {"code", "message"})
+    assert not Run.objects.exists()
+
+
+def test_a_body_over_the_limit_is_too_large(caller: Any, make_job: JobMaker) -> None:
+    make_job()
+    body = b" " * 3_000_000
+    answer = caller().post("/jobs/job/run-now", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_pause_to_the_end_of_the_calendar_is_refused(caller: Any, make_job: JobMaker) -> None:
+    make_job()
+    body = {"until": "9999-12-31T23:59:59-12:00"}
+    answer = caller().post("/jobs/job/pause", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_job")
+
+
+def test_the_401_says_how_to_come_in(client: Client, db: None) -> None:
+    del db
+    assert "Bearer <token>" in client.get("/jobs").json()["message"]
+
+
 def test_the_api_describes_itself(client: Client, db: None) -> None:
     del db
     assert "/jobs/{job_id}/run-now" in client.get("/api/openapi.json").json()["paths"]

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.schedules import Schedule
-from scheduling.ledger import account_of
+from scheduling.ledger import account_of, accounts
 from scheduling.models import Job, JobStatus, Run, ScheduleEpoch, SkippedTicks
 from scheduling.states import RunState
 from tests.conftest import JobMaker
@@ -129,6 +130,19 @@ def test_a_job_that_the_database_refuses_does_not_stop_the_others(make_job: JobM
         tampered.schedule_error
     )
     assert Run.objects.filter(job=healthy).count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite stores any type anywhere")
+def test_a_job_row_that_cannot_even_be_read_does_not_stop_the_others(make_job: JobMaker) -> None:
+    broken, healthy = make_job("broken"), make_job("healthy")
+    tick = due(healthy)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE scheduling_job SET timeout = 'abc' WHERE id = %s", [broken.pk])
+    plan_due_jobs("real", now=tick)
+    assert Run.objects.get().job_id == healthy.pk
+    found = {account.job_id: account for account in accounts("real", now=tick)}
+    assert found["healthy"].closes
+    assert "cannot be read" in found["broken"].problems[0]
 
 
 def test_planning_never_goes_back(make_job: JobMaker) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -10,8 +11,9 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.publish import Publisher
+from scheduling.engine.recover import fail_unknown_tasks
 from scheduling.engine.resolve import resolve_waiting
-from scheduling.fence import HEADER, Fence
+from scheduling.fence import HEADER, RETRIES_HEADER, Fence
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
 from tests.cluster import Cluster, wait_for_state
@@ -232,3 +234,61 @@ def test_other_pools_are_fenced_too(
     wait_for_state(send(failing, publisher, operator), RunState.FAILED)
     assert run.attempts.count() == 1
     assert not WorkerProcess.objects.get().can_stop
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {RETRIES_HEADER: "abc"},
+        {"timelimit": "abc"},
+        {"stamped_headers": 5},
+        {"id": ["x"]},
+    ],
+)
+def test_a_message_that_cannot_be_read_does_not_take_the_worker_along(
+    cluster: Cluster,
+    publisher: Publisher,
+    make_job: JobMaker,
+    operator: Operator,
+    headers: dict[str, object],
+) -> None:
+    worker = cluster.worker()
+    odd = {HEADER: str(Fence(uuid4(), 1)), **headers}
+    with publisher.app.producer_or_acquire() as producer:
+        producer.publish(
+            ([], {}, {}),
+            routing_key="real.default",
+            headers={"task": "tests.task", "id": "1", "lang": "py", **odd},
+            serializer="json",
+        )
+    run = send(make_job(queue="real.default"), publisher, operator)
+    wait_for_state(run, RunState.DONE)
+    assert worker.poll() is None
+
+
+def test_a_task_that_no_worker_knows_says_so_and_fails_after_a_grace(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="no.such.task", queue="real.default"), publisher, operator)
+
+    def told() -> bool:
+        run.refresh_from_db()
+        return "no.such.task" in run.error
+
+    wait_for(told, seconds=20, what="the run says why it does not start")
+    now = database_now()
+    assert fail_unknown_tasks("real", now=now) == 0
+    assert fail_unknown_tasks("real", now=now + timedelta(seconds=61)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.FAILED, "UnknownTask")
+
+
+def test_a_huge_exception_leaves_the_worker_and_its_neighbours_alone(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    huge = make_job("huge", task="tests.raises_huge", queue="real.default", max_retries=0)
+    run = send(huge, publisher, operator)
+    assert wait_for_state(run, RunState.FAILED, seconds=60).error_code == "ValueError"
+    assert not WorkerProcess.objects.filter(lost_at__isnull=False).exists()

@@ -19,6 +19,21 @@ def line(message: str, *args: Any, name: str = "scheduling.engine", **extra: Any
     return LineFormatter().format(record)
 
 
+class Request:
+    def __repr__(self) -> str:
+        return "<Request: GET '/jobs?token=abcdef0123456789'>"
+
+
+def test_what_an_object_says_of_itself_is_masked_too() -> None:
+    shown = line("Unauthorized", request=Request(), errors=[Request()])
+    assert "abcdef0123456789" not in shown
+    assert shown.count("[REDACTED]") == 2
+
+
+def test_a_message_of_megabytes_is_one_bounded_line() -> None:
+    assert len(line("x y " * 2_000_000)) < 40_000
+
+
 def test_a_record_is_its_time_level_logger_event_and_fields() -> None:
     run = uuid.UUID("f47ac10b-58cc-4372-a567-0e02b2c3d479")
 

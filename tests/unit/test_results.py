@@ -1,8 +1,18 @@
 """What of a task's result goes into the ledger."""
 
 import json
+from uuid import uuid4
 
-from scheduling.worker.child import LARGEST_RESULT_BYTES, encode_result
+from billiard.einfo import ExceptionInfo
+
+from scheduling.fence import Fence
+from scheduling.worker import endings
+from scheduling.worker.child import (
+    LARGEST_RESULT_BYTES,
+    LONGEST_TEXT,
+    encode_result,
+    shorten,
+)
 
 
 def test_a_json_result_is_kept() -> None:
@@ -27,3 +37,31 @@ def test_not_a_number_is_described_because_databases_refuse_it() -> None:
 def test_a_result_over_the_limit_is_described_by_its_size() -> None:
     described = json.loads(encode_result("x" * LARGEST_RESULT_BYTES))
     assert described["too_large_bytes"] == LARGEST_RESULT_BYTES + 2
+
+
+class CodedError(Exception):
+    code = "quota"
+    retryable = False
+
+
+def test_a_failure_with_a_text_of_megabytes_crosses_to_the_parent_in_short() -> None:
+    try:
+        raise CodedError("y z " * 5_000_000)
+    except CodedError:
+        info = ExceptionInfo()
+    shorten(info)
+    assert len(info.traceback) < 2 * LONGEST_TEXT
+    ending = endings.failure(Fence(uuid4(), 1), info)
+    assert (ending.error_code, ending.retryable) == ("quota", False)
+    assert ending.error.startswith("CodedError: y z")
+    assert len(ending.error) <= endings.LONGEST_STORED
+
+
+def test_a_failure_of_usual_size_crosses_as_it_is() -> None:
+    try:
+        raise CodedError("over quota")
+    except CodedError:
+        info = ExceptionInfo()
+    before = info.exception
+    shorten(info)
+    assert info.exception is before

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.create_token import create_token
+from scheduling.errors import SchedulingError
 from scheduling.models.token import Access
 
 
@@ -26,13 +27,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Find the user, create, print."""
         del args
-        token = create_token(
-            options["name"],
-            Operator(actor="command line", door="command"),
-            access=options["access"],
-            user=_user(options["user"]),
-            scope=options["scope"],
-        )
+        try:
+            token = create_token(
+                options["name"],
+                Operator(actor="command line", door="command"),
+                access=options["access"],
+                user=_user(options["user"]),
+                scope=options["scope"],
+            )
+        except SchedulingError as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(token)
 
 
