@@ -50,7 +50,7 @@ def test_a_failure_with_a_text_of_megabytes_crosses_to_the_parent_in_short() -> 
     except CodedError:
         info = ExceptionInfo()
     shorten(info)
-    assert len(info.traceback) < 2 * LONGEST_TEXT
+    assert len(str(info.traceback)) < 2 * LONGEST_TEXT
     ending = endings.failure(Fence(uuid4(), 1), info)
     assert (ending.error_code, ending.retryable) == ("quota", False)
     assert ending.error.startswith("CodedError: y z")
