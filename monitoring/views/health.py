@@ -11,13 +11,15 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import HttpHeaders
 from health_check.base import HealthCheckResult
-from health_check.views import HealthCheckView
+from health_check.views import HealthCheckView, MediaType
 
 from monitoring.probes.measure import words
 from monitoring.probes.recent import RecentResults
 
 RECENT = RecentResults()
+ANYTHING = "*/*"
 
 
 class HealthView(HealthCheckView):
@@ -31,6 +33,7 @@ class HealthView(HealthCheckView):
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> Any:
         """Let the library render what was measured lately."""
+        _ask_for_what_can_be_read(request)
         self._measured = await RECENT.get()
         return await super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
 
@@ -46,6 +49,14 @@ class HealthView(HealthCheckView):
         """Return one line per probe."""
         lines = "".join(f"{each.check!r}: {_said(each)}\n" for each in self.results)
         return HttpResponse(lines, content_type="text/plain; charset=utf-8", status=status)
+
+
+def _ask_for_what_can_be_read(request: HttpRequest) -> None:
+    """Take an Accept that the library cannot parse, such as Java's own, for one of anything."""
+    try:
+        tuple(MediaType.parse_header(request.headers.get("Accept", ANYTHING)))  # type: ignore[no-untyped-call]
+    except ValueError:
+        request.headers = HttpHeaders({**request.META, "HTTP_ACCEPT": ANYTHING})
 
 
 @dataclass(frozen=True)

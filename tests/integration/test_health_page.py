@@ -98,6 +98,19 @@ def test_each_format_names_every_probe_to_anybody(client: Client, query: str, ki
     assert all(name in body for name in names)
 
 
+@pytest.mark.parametrize(
+    "accept",
+    ["*", "x", "/", ";", "\u00ff", "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"],
+)
+def test_an_accept_header_that_cannot_be_read_asks_for_anything(
+    client: Client, accept: str
+) -> None:
+    response = client.get("/health", headers={"accept": accept})
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/html")
+
+
 @pytest.mark.parametrize("query", ["", "?format=json", "?format=text"])
 def test_a_dead_broker_makes_it_500_and_gives_nothing_away(
     client: Client, settings: Any, query: str
