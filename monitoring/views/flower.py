@@ -1,6 +1,6 @@
 """Flower behind a staff check: read through this page, operated through the admin."""
 
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import httpx
 from csp.constants import SELF, UNSAFE_INLINE
@@ -38,7 +38,10 @@ RETURNED = ("Content-Type", "Etag", "Last-Modified", "Cache-Control", "Content-D
 @csp_update(CONTENT_SECURITY)
 @staff
 def flower(request: HttpRequest, path: str = "") -> HttpResponse:
-    """Return Flower's page; 405 for anything but reading, 503 while Flower is not there."""
+    """Return Flower's page, or say in words why there is none.
+
+    405 for anything but reading, 404 for what cannot be a page, 503 while Flower is not there.
+    """
     if request.method not in {"GET", "HEAD"} and (request.method, path) != ("POST", READ_BY_POST):
         return _said(request, 405, "Flower is for looking here. To act on runs, use the admin.")
     if not settings.OPS_FLOWER_URL:
@@ -47,27 +50,44 @@ def flower(request: HttpRequest, path: str = "") -> HttpResponse:
         )
     try:
         return _relay(_ask(request, path))
+    except httpx.InvalidURL:
+        return _said(request, 404, "Flower has no such page.")
     except httpx.HTTPError:  # its text may hold the address
         return _said(request, 503, "Flower is not answering. It may be starting: try again soon.")
 
 
 def _ask(request: HttpRequest, path: str) -> httpx.Response:
-    """Send on what a reader needs; our cookies stay here, and the credentials in a header."""
+    """Send on what a reader needs; our cookies stay here, and the credentials in a header.
+
+    Raises httpx.InvalidURL for what is no page of Flower, and httpx.HTTPError without an answer.
+    """
     parts = urlsplit(settings.OPS_FLOWER_URL)
     address = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     base = parts.path.rstrip("/") or PREFIX
-    headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
     query = request.META.get("QUERY_STRING", "")
     return httpx.request(
         str(request.method),
-        f"{parts.scheme}://{address}{base}/{path}" + (f"?{query}" if query else ""),
+        f"{parts.scheme}://{address}{base}/{_quoted(path)}" + (f"?{query}" if query else ""),
         content=request.body,
-        headers=headers,
+        headers=_forwarded(request),
         auth=_credentials(parts),
         timeout=TIMEOUT_SECONDS,
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def _quoted(path: str) -> str:
+    """Return the path as one: `?` and `#` in it begin nothing, and it does not climb out."""
+    if ".." in path.split("/"):
+        raise httpx.InvalidURL("a path that leaves Flower")
+    return quote(path, safe="/:@!$&'()*+,;=~")
+
+
+def _forwarded(request: HttpRequest) -> dict[str, str]:
+    """Return the headers that are sent on; httpx encodes none but ASCII."""
+    given = {name: request.headers[name] for name in FORWARDED if name in request.headers}
+    return {name: value for name, value in given.items() if value.isascii()}
 
 
 def _credentials(parts: SplitResult) -> tuple[str, str] | None:

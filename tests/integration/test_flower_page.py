@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.auth.models import User
@@ -120,6 +121,52 @@ def test_the_first_page_is_found_without_a_slash(
     admin_client.get("/flower")
 
     assert upstream.asked[0][1] == "/flower/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["%00", "%3fx=1", "%23a", "task/a%20b", "task/%ec%9a%b4", "worker/celery@host", "a%2525b"],
+)
+def test_a_path_reaches_flower_as_a_path(
+    admin_client: Client, upstream: type[Upstream], path: str
+) -> None:
+    response = admin_client.get(f"/flower/{path}")
+
+    asked = upstream.asked[0][1]
+    assert response.status_code == 200
+    assert unquote(asked) == unquote(f"/flower/{path}")
+    assert not set("?#") & set(asked)
+
+
+@pytest.mark.parametrize("path", ["..", "../", "a/../../secret", "%2e%2e/secret"])
+def test_a_path_does_not_leave_flower(
+    admin_client: Client, upstream: type[Upstream], path: str
+) -> None:
+    response = admin_client.get(f"/flower/{path}")
+
+    assert (response.status_code, upstream.asked) == (404, [])
+    assert "no such page" in response.content.decode()
+
+
+def test_an_address_too_long_to_be_asked_is_said_in_words(
+    admin_client: Client, upstream: type[Upstream]
+) -> None:
+    response = admin_client.get(f"/flower/tasks?{'x' * 70_000}")
+
+    assert (response.status_code, upstream.asked) == (404, [])
+    assert "no such page" in response.content.decode()
+
+
+def test_a_header_that_http_cannot_carry_stays_here(
+    admin_client: Client, upstream: type[Upstream]
+) -> None:
+    response = admin_client.get(
+        "/flower/tasks", headers={"Accept": "\u00ff\u00fe", "Accept-Language": "ko"}
+    )
+
+    assert response.status_code == 200
+    assert upstream.asked[0][2]["Accept-Language"] == "ko"
+    assert upstream.asked[0][2]["Accept"] == "*/*"
 
 
 def test_a_redirect_keeps_the_visitor_on_this_site(
