@@ -74,6 +74,14 @@ class Environment(BaseModel, extra="ignore", frozen=True):
             ) from error
         return value
 
+    @field_validator("OPS_DATA_DIR", mode="before")
+    @classmethod
+    def _fits_into_a_line(cls, value: object) -> object:
+        # It stands in the configuration of the supervisor and of the broker.
+        if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", value):
+            raise ValueError("name a directory without line breaks and control characters")
+        return value
+
     @field_validator("SENTRY_DSN")
     @classmethod
     def _usable_dsn(cls, value: SecretStr | None) -> SecretStr | None:

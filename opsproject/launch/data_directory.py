@@ -26,10 +26,20 @@ class DataDirectory:
     lock_fd: int
 
     def read(self, name: str) -> str | None:
-        """Return what `write` kept under this name, or None."""
-        with suppress(FileNotFoundError):
-            return (self.path / name).read_text(encoding="utf-8")
-        return None
+        """Return what `write` kept under this name, or None.
+
+        Raises DataDirectoryError if it is there and cannot be read.
+        """
+        path = self.path / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataDirectoryError(
+                f"{path} cannot be read ({error}): make it readable for this user, "
+                "or remove it and it is made anew"
+            ) from error
 
     def write(self, name: str, text: str) -> Path:
         """Keep a text for this user's eyes only (0600), whole or not at all; return its path."""

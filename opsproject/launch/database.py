@@ -10,7 +10,13 @@ from opsproject.launch.errors import DatabaseUnusableError
 
 
 def require_database() -> None:
-    """Raise DatabaseUnusableError unless it answers."""
+    """Raise DatabaseUnusableError unless it answers, to every process alike."""
+    name = str(settings.DATABASES["default"]["NAME"])
+    if connection.vendor == "sqlite" and (name == ":memory:" or "mode=memory" in name):
+        raise DatabaseUnusableError(
+            "DATABASE_URL names a database in memory, which the processes cannot share: "
+            "name a file, or unset it to use one in OPS_DATA_DIR"
+        )
     with refusals_in_words():
         connection.ensure_connection()
 

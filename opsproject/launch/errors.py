@@ -1,10 +1,11 @@
 """What stops `up` before or while it runs; each is one line for the operator.
 
 LaunchError
-├── DataDirectoryError          unwritable, or held by another `up`
+├── DataDirectoryError          unwritable, unreadable, or held by another `up`
 ├── PortTakenError
 ├── DatabaseUnusableError
 ├── BrokerUnreachableError
+├── UnsupportedBrokerError      a broker that the processes cannot share
 ├── SupervisorError             it ended although nobody asked it to
 ├── NotReadyError
 └── SmokeError
@@ -18,7 +19,7 @@ class LaunchError(Exception):
 
 
 class DataDirectoryError(LaunchError):
-    """The data directory cannot be used."""
+    """The data directory, or a file in it, cannot be used."""
 
     code = "data_directory"
 
@@ -39,6 +40,12 @@ class BrokerUnreachableError(LaunchError):
     """Nothing answers at CELERY_BROKER_URL, or no embedded broker can be started."""
 
     code = "broker_unreachable"
+
+
+class UnsupportedBrokerError(LaunchError):
+    """CELERY_BROKER_URL names a kind of broker that we do not run on."""
+
+    code = "unsupported_broker"
 
 
 class SupervisorError(LaunchError):

@@ -100,6 +100,21 @@ def test_an_address_of_sentry_is_taken_and_an_empty_one_means_none(dsn: str) -> 
     assert given.get_secret_value() == dsn
 
 
+@pytest.mark.parametrize("letter", ["\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\udcff"])
+def test_a_data_directory_that_cannot_stand_in_a_line_is_refused(letter: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^OPS_DATA_DIR.* is refused") as caught:
+        read_environment({**NOTHING, "OPS_DATA_DIR": f"/srv/a{letter}b"})
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/ops", "relative", "/srv/운영 데이터", "/srv/運用\u3000データ"]
+)
+def test_a_data_directory_may_have_any_letters(path: str) -> None:
+    given = read_environment({**NOTHING, "OPS_DATA_DIR": path}).OPS_DATA_DIR
+    assert given == Path(path)
+
+
 def with_file(tmp_path: Path, text: str, **environ: str) -> Environment:
     """Return the settings of an environment and a file of settings."""
     file = tmp_path / "settings"

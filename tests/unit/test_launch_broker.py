@@ -8,7 +8,7 @@ import pytest
 
 from opsproject.launch.broker import choose_broker
 from opsproject.launch.data_directory import held_data_directory
-from opsproject.launch.errors import BrokerUnreachableError
+from opsproject.launch.errors import BrokerUnreachableError, UnsupportedBrokerError
 from opsproject.launch.ports import free_port
 
 
@@ -41,7 +41,7 @@ def test_the_password_of_the_embedded_broker_is_for_this_user_only(tmp_path: Pat
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("scheme", ["redis", "amqp", "nonsense"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "amqp", "pyamqp"])
 def test_a_broker_that_does_not_answer_is_named_without_its_password(
     tmp_path: Path, scheme: str
 ) -> None:
@@ -53,3 +53,28 @@ def test_a_broker_that_does_not_answer_is_named_without_its_password(
         choose_broker(url, directory=directory)
     assert "hunter2" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://",
+        "filesystem://hunter2",
+        "sqla+sqlite:///hunter2",
+        "nonsense://ops:hunter2@127.0.0.1",
+        "hunter2",
+        "redis://127.0.0.1:6379/0;memory://",
+    ],
+)
+def test_a_broker_that_the_processes_cannot_share_is_refused_in_one_line(
+    tmp_path: Path, url: str
+) -> None:
+    with (
+        held_data_directory(tmp_path, port=1) as directory,
+        pytest.raises(
+            UnsupportedBrokerError, match=r"^CELERY_BROKER_URL .*: use redis://"
+        ) as caught,
+    ):
+        choose_broker(url, directory=directory)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)

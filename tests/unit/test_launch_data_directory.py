@@ -61,3 +61,12 @@ def test_the_secret_key_is_drawn_once(tmp_path: Path) -> None:
         assert first is not None
         assert len(first) >= 50
         assert directory.read("secret_key") == first
+
+
+def test_a_kept_text_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "folder").mkdir()
+    with held_data_directory(tmp_path, port=1) as directory:
+        for name in ("binary", "folder"):
+            with pytest.raises(DataDirectoryError, match=rf"{tmp_path / name} cannot be read"):
+                directory.read(name)
