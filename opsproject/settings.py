@@ -133,6 +133,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "opsproject.api.ApiRefusals",
 ]
 ROOT_URLCONF = "opsproject.urls"
 ASGI_APPLICATION = "opsproject.asgi.application"
