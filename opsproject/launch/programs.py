@@ -37,7 +37,7 @@ def worker(concurrency: int, *, log_level: str) -> Program:
     """Run the jobs; gossip and mingle serve clusters that elect a leader, and we have none."""
     options = ("-E", "-c", concurrency, "-n", f"worker-{os.getpid()}@%h", "--loglevel", log_level)
     command = _celery("worker", *options, "--without-gossip", "--without-mingle")
-    return Program(name="worker", command=command, stop_seconds=10)
+    return Program(name="worker", command=command, stop_seconds=9)
 
 
 def beat(*, log_level: str) -> Program:
