@@ -6,38 +6,24 @@ means that somebody else was first. Lock order: job, runs by id, job status.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from uuid_utils.compat import uuid7
 
+from scheduling.ending import Ending
 from scheduling.errors import IllegalTransition
 from scheduling.fence import Fence
-from scheduling.models import Attempt, JobStatus, Run, RunEvent, WorkerProcess
+from scheduling.job_status import note_on_jobs
+from scheduling.models import Attempt, Run, RunEvent, WorkerProcess
 from scheduling.models.event import EventKind
 from scheduling.models.job import BackoffKind
-from scheduling.retry import RetryPolicy, RetryWish, retry_after, worth_another_after_loss
+from scheduling.retry import RetryPolicy, retry_after, worth_another_after_loss
 from scheduling.states import TRANSITIONS, Outcome, RunState, SkipReason
 
 UNKNOWN_TASK = "UnknownTask"
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """How an attempt ended, as its worker reports it."""
-
-    fence: Fence
-    outcome: Outcome
-    result: Any = None
-    error: str = field(default="", repr=False)
-    error_code: str = ""
-    wish: RetryWish | None = None
-    retryable: bool = True
 
 
 def open_runs(runs: Sequence[Run]) -> None:
@@ -275,43 +261,10 @@ def _save_ended(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) 
     Attempt.objects.bulk_update(attempts, ["finished_at", "outcome", "error", "error_code"])
     for state, kind in EVENT_OF_STATE.items():
         _tell([run for run in runs if run.state == state], kind, now)
-    _note_on_jobs(runs, reports, now)
+    note_on_jobs(runs, reports, now)
 
 
 def _tell(runs: list[Run], kind: EventKind, now: datetime) -> None:
     RunEvent.objects.bulk_create(
         RunEvent(scope=run.scope, kind=kind, run=run, attempt=run.attempt, at=now) for run in runs
     )
-
-
-def _note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
-    """Keep each job's last status and its row of failed attempts, for the breaker (SPEC A13)."""
-    by_job: dict[int, list[Run]] = {}
-    for run in runs:
-        if run.job_id is not None:
-            by_job.setdefault(run.job_id, []).append(run)
-    rows = (
-        JobStatus.objects.select_for_update(of=("self",))
-        .filter(job_id__in=by_job)
-        .annotate(limit=F("job__max_consecutive_errors"))
-        .order_by("job_id")
-    )
-    statuses = list(rows)
-    for status in statuses:
-        for run in by_job[status.job_id]:
-            _note_attempt(status, run, reports[run.id].outcome, now)
-    JobStatus.objects.bulk_update(
-        statuses, ["last_run_at", "last_status", "last_error", "consecutive_errors", "tripped_at"]
-    )
-
-
-def _note_attempt(status: Any, run: Run, outcome: Outcome, now: datetime) -> None:
-    status.last_run_at = run.started_at
-    status.last_status = run.state if run.finished_at else "retrying"
-    status.last_error = run.error
-    if outcome is Outcome.DONE:
-        status.consecutive_errors, status.tripped_at = 0, None
-    elif outcome in (Outcome.FAILED, Outcome.TIMEOUT):
-        status.consecutive_errors += 1
-        if status.consecutive_errors >= status.limit:
-            status.tripped_at = now

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
-from scheduling.engine.plan import new_run
+from scheduling.engine.new_run import new_run
 from scheduling.models import Job, Run
 from scheduling.states import Trigger
 from scheduling.storable import require_storable

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count, F
@@ -18,18 +18,16 @@ from django_celery_beat.models import PeriodicTask
 
 from scheduling.clock import OUTAGE
 from scheduling.engine.epochs import next_due
+from scheduling.engine.new_run import planned_run
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
-from scheduling.recurrence import Recurrence
-from scheduling.states import RunState, SkipReason, Trigger
+from scheduling.states import SkipReason
 from scheduling.transitions import open_runs
 from scheduling.verdicts import Situation, judge
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
-EXPIRY_SHARE = 0.8  # SPEC A9
-SHORTEST_EXPIRY = timedelta(seconds=1)
 
 
 @dataclass
@@ -192,7 +190,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             trial=job.id in standing.tripped,
         ),
     )
-    planned.runs += [_planned_run(job, epoch, tick, now) for tick in verdicts.runs]
+    planned.runs += [planned_run(job, epoch, tick, now) for tick in verdicts.runs]
     planned.skipped += [
         SkippedTicks(job=job, epoch=epoch, **dataclasses.asdict(span)) for span in verdicts.spans
     ]
@@ -201,45 +199,6 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
     if job.one_off and verdicts.runs:
         job.enabled, job.next_due_at, epoch.to_at = False, None, job.planned_until
         planned.spent.append(epoch)
-
-
-def _planned_run(job: Job, epoch: ScheduleEpoch, tick: datetime, now: datetime) -> Run:
-    run = new_run(job, trigger=Trigger.SCHEDULER, now=now)
-    run.epoch, run.scheduled_for = epoch, tick
-    run.expires_at = _expiry(job, epoch.recurrence(), tick, now)
-    return run
-
-
-def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
-    """Return an unsaved ready run: a snapshot of the job as it is now."""
-    return Run(
-        scope=job.scope,
-        job=job,
-        trigger=trigger,
-        task=job.task,
-        args=job.args,
-        params=job.params,
-        queue=job.queue,
-        priority=job.priority,
-        timeout=job.timeout,
-        max_retries=job.max_retries,
-        retry_base=job.retry_base,
-        retry_cap=job.retry_cap,
-        retry_backoff=job.retry_backoff,
-        state=RunState.READY,
-        created_at=now,
-        ready_at=now,
-    )
-
-
-def _expiry(job: Job, recurrence: Recurrence, tick: datetime, now: datetime) -> datetime | None:
-    """How long a run may wait for its start; catch-up runs of `all` by the job's own rule."""
-    if job.expires_after is not None:
-        return now + job.expires_after
-    following = recurrence.next_after(tick)
-    if following is None or (job.misfire == "all" and now - tick > job.misfire_grace):
-        return None
-    return now + max(SHORTEST_EXPIRY, EXPIRY_SHARE * (following - tick))
 
 
 def _append(ticks: SkippedTicks) -> None:

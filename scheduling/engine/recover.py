@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from scheduling.ending import Ending
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publish import Publisher
 from scheduling.fence import Fence
@@ -13,7 +14,6 @@ from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState, SkipReason
 from scheduling.transitions import (
     UNKNOWN_TASK,
-    Ending,
     fail_unstarted,
     finish,
     lose,

@@ -8,13 +8,13 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Retry
 
+from scheduling.ending import Ending
 from scheduling.fence import Fence
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.redaction import clip
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome
 from scheduling.storable import storable, storable_value
-from scheduling.transitions import Ending
 from scheduling.worker.child import Returned, Shortened
 
 LONGEST_ERROR = 8_000

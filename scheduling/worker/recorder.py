@@ -15,9 +15,10 @@ from uuid import UUID
 from django.db import connection
 
 from scheduling.clock import OUTAGE, database_now
+from scheduling.ending import Ending
 from scheduling.fence import Fence
 from scheduling.states import Outcome
-from scheduling.transitions import Ending, finish, note_unknown_task, start
+from scheduling.transitions import finish, note_unknown_task, start
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 
+from scheduling.ending import Ending
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence, parse_retries
 from scheduling.logs import configured_redactor
-from scheduling.transitions import Ending
 from scheduling.worker import endings
 from scheduling.worker.child import Returned, trace_run
 from scheduling.worker.runtime import runtime

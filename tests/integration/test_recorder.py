@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from scheduling.clock import database_now
+from scheduling.ending import Ending
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState
-from scheduling.transitions import Ending
 from scheduling.worker.recorder import Recorder
 from tests.conftest import JobMaker, claim_all
 

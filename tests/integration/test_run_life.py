@@ -6,13 +6,14 @@ from uuid import uuid4
 import pytest
 
 from scheduling.clock import database_now
+from scheduling.ending import Ending
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProcess
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
-from scheduling.transitions import Ending, finish, lose, skip, start
+from scheduling.transitions import finish, lose, skip, start
 from tests.conftest import JobMaker, claim_all
 
 

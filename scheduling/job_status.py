@@ -1,0 +1,48 @@
+"""Keeps how a job stands, told by its attempts: the last status, and failures in a row.
+
+Called within a transition's transaction, after the runs are locked.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from scheduling.ending import Ending
+from scheduling.models import JobStatus, Run
+from scheduling.states import Outcome
+
+
+def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
+    """Keep each job's last status and its row of failed attempts, for the breaker (SPEC A13)."""
+    by_job: dict[int, list[Run]] = {}
+    for run in runs:
+        if run.job_id is not None:
+            by_job.setdefault(run.job_id, []).append(run)
+    rows = (
+        JobStatus.objects.select_for_update(of=("self",))
+        .filter(job_id__in=by_job)
+        .annotate(limit=F("job__max_consecutive_errors"))
+        .order_by("job_id")
+    )
+    statuses = list(rows)
+    for status in statuses:
+        for run in by_job[status.job_id]:
+            _note_attempt(status, run, reports[run.id].outcome, now)
+    JobStatus.objects.bulk_update(
+        statuses, ["last_run_at", "last_status", "last_error", "consecutive_errors", "tripped_at"]
+    )
+
+
+def _note_attempt(status: Any, run: Run, outcome: Outcome, now: datetime) -> None:
+    status.last_run_at = run.started_at
+    status.last_status = run.state if run.finished_at else "retrying"
+    status.last_error = run.error
+    if outcome is Outcome.DONE:
+        status.consecutive_errors, status.tripped_at = 0, None
+    elif outcome in (Outcome.FAILED, Outcome.TIMEOUT):
+        status.consecutive_errors += 1
+        if status.consecutive_errors >= status.limit:
+            status.tripped_at = now
