@@ -1,14 +1,12 @@
 """Adopts: keeps jobs in step with the PeriodicTask rows of django-celery-beat.
 
 A row without a job was made by somebody else and becomes one; a row that differs from its job was
-edited elsewhere (the stock admin, a migration) and is copied down. Either way what was due under
-the old schedule is settled first, and a new epoch opens in the same transaction.
+edited elsewhere (the stock admin, a migration) and is copied down, see `edits`.
 """
 
 import logging
 import re
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -17,20 +15,15 @@ from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from scheduling.clock import OUTAGE
-from scheduling.engine.epochs import close_epoch, next_due, open_epoch
-from scheduling.engine.plan import judge_all, write
-from scheduling.engine.schedules import Schedule, json_value, same_rule, schedule_of
+from scheduling.engine.edits import copy_down, job_fields, settle
+from scheduling.engine.epochs import close_epoch, open_epoch
+from scheduling.engine.schedules import schedule_of
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, ScheduleEpoch
-from scheduling.recurrence import RecurrenceError
 
 logger = logging.getLogger(__name__)
 
 NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
-COPIED = (
-    *("task", "args", "params", "queue", "enabled", "one_off", "description"),
-    "expires_after",
-)
 
 
 class Adoption:
@@ -106,7 +99,7 @@ def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
         job = Job(
             scope=scope, job_id=_free_id(row, scope), schedule=row, adopted=True, timeout=None
         )
-        for name, value in _as_job_fields(row).items():
+        for name, value in job_fields(row).items():
             setattr(job, name, value)
         job.save()
         JobStatus.objects.create(job=job)
@@ -118,83 +111,6 @@ def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
     return job
 
 
-def copy_down(row: PeriodicTask, job: Job, *, now: datetime) -> bool:
-    """Make the job equal to its edited row; return whether anything differed."""
-    with transaction.atomic():
-        job = Job.objects.select_for_update().get(id=job.id)
-        edited = _differences(row, job)
-        epoch = ScheduleEpoch.objects.filter(job=job, to_at=None).first()
-        schedule = _schedule_if_changed(row, epoch, now)
-        in_step = (epoch is None) != row.enabled
-        if not edited and schedule is None and in_step and not job.schedule_error:
-            return False
-        if job.schedule_error:
-            _bring_back(job, epoch)
-        _settle(job, now)
-        for name, value in edited.items():
-            setattr(job, name, value)
-        job.save(update_fields=[*edited, "schedule_error", "next_due_at"])
-        _switch_epoch(job, epoch, schedule, now)
-    logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
-    return True
-
-
-def _differences(row: PeriodicTask, job: Job) -> dict[str, Any]:
-    wanted = _as_job_fields(row)
-    if not row.queue:
-        wanted["queue"] = job.queue
-    return {name: wanted[name] for name in COPIED if wanted[name] != getattr(job, name)}
-
-
-def _schedule_if_changed(
-    row: PeriodicTask, epoch: ScheduleEpoch | None, now: datetime
-) -> Schedule | None:
-    """Return the row's schedule if it should hold and the open epoch says something else."""
-    if not row.enabled:
-        return None
-    fresh = schedule_of(row, anchor=now)
-    if epoch is None:
-        return fresh
-    unchanged = (
-        _holds(epoch, fresh)
-        and epoch.ends_at == fresh.ends_at
-        and (row.start_time is None or row.start_time <= epoch.from_at)
-    )
-    return None if unchanged else fresh
-
-
-def _holds(epoch: ScheduleEpoch, fresh: Schedule) -> bool:
-    try:
-        return same_rule(epoch.recurrence(), fresh.recurrence)
-    except RecurrenceError:
-        return False  # a row that was corrupted: start anew, the ledger shows the damage
-
-
-def _switch_epoch(
-    job: Job, epoch: ScheduleEpoch | None, schedule: Schedule | None, now: datetime
-) -> None:
-    if epoch is not None and (schedule is not None or not job.enabled):
-        close_epoch(job, epoch, at=now)
-        epoch = None
-    if schedule is not None:
-        open_epoch(job, schedule, at=now)
-
-
-def _bring_back(job: Job, epoch: ScheduleEpoch | None) -> None:
-    """Let a job that was set aside be planned again from where its account ends."""
-    job.schedule_error = ""
-    if epoch is not None and job.next_due_at is None:
-        with suppress(RecurrenceError):
-            after = job.planned_until or epoch.from_at
-            job.next_due_at = next_due(epoch, epoch.recurrence(), after=after)
-
-
-def _settle(job: Job, now: datetime) -> None:
-    """Give what fell due under the old schedule its run or verdict."""
-    if job.next_due_at is not None and job.next_due_at <= now:
-        write(judge_all([job], now=now))
-
-
 def _close_orphans(scope: str, now: datetime) -> None:
     """A job whose row was deleted has no schedule any more."""
     orphans = ScheduleEpoch.objects.filter(
@@ -203,21 +119,8 @@ def _close_orphans(scope: str, now: datetime) -> None:
     for job_id in orphans:
         with transaction.atomic():
             job = Job.objects.select_for_update().get(id=job_id)
-            _settle(job, now)
+            settle(job, now=now)
             close_epoch(job, ScheduleEpoch.objects.get(job=job, to_at=None), at=now)
-
-
-def _as_job_fields(row: PeriodicTask) -> dict[str, Any]:
-    return {
-        "task": row.task,
-        "args": json_value(row.args, "args", list),
-        "params": json_value(row.kwargs, "kwargs", dict),
-        "queue": row.queue or settings.CELERY_TASK_DEFAULT_QUEUE,
-        "enabled": row.enabled,
-        "one_off": row.one_off,
-        "expires_after": timedelta(seconds=row.expire_seconds) if row.expire_seconds else None,
-        "description": row.description,
-    }
 
 
 def _free_id(row: PeriodicTask, scope: str) -> str:

@@ -9,6 +9,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from scheduling.clock import database_now
 from scheduling.engine.adopt import Adoption
+from scheduling.engine.edits import copy_down
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.ledger import account_of
 from scheduling.models import Job, Run, ScheduleEpoch
@@ -213,3 +214,16 @@ def test_a_row_that_cannot_even_be_read_does_not_stop_the_others(make_job: JobMa
     assert Job.objects.filter(job_id="whole").exists()
     job.refresh_from_db()
     assert "cannot be read" in job.schedule_error
+
+
+def test_a_one_off_that_ran_is_not_enabled_again_by_a_row_read_before(make_job: JobMaker) -> None:
+    job = make_job()
+    Job.objects.update(one_off=True)
+    PeriodicTask.objects.update(one_off=True)
+    stale = PeriodicTask.objects.select_related("interval", "crontab").get()
+    due = _due(job)
+    plan_due_jobs("real", now=due)
+    job.refresh_from_db()
+    assert copy_down(stale, job, now=due + timedelta(seconds=30)) is False
+    job.refresh_from_db()
+    assert (job.enabled, ScheduleEpoch.objects.filter(to_at=None).exists()) == (False, False)
