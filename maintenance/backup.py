@@ -89,7 +89,8 @@ def make_backup(source: Source, order: BackupOrder) -> Backup:
     A file that changes while it is read makes it start over, at most three times. Raises
     BackupError, and then nothing of it is left. The caller holds the lock of the roots.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 1
+    while True:
         try:
             sweep_partials(order.roots.backup)
             return _recorded(_written(source, order))
@@ -97,12 +98,12 @@ def make_backup(source: Source, order: BackupOrder) -> Backup:
             if attempt == ATTEMPTS:
                 raise
             log.warning("backup_restarted", extra={"reason": str(error), "attempt": attempt})
+            attempt += 1
         except OSError as error:
             raise BackupError(
                 f"{str(order.roots.backup)!r} did not take the backup ({error.strerror or error}): "
                 "make room there or check the disk"
             ) from error
-    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def _written(source: Source, order: BackupOrder) -> _Written:
