@@ -28,6 +28,7 @@ class LedgerScheduler(Scheduler):
         self.engine = Engine(
             self.app, scope=settings.SCHEDULER_SCOPE, tick_seconds=settings.SCHEDULER_TICK_SECONDS
         )
+        logger.info("scheduler_ready", extra={"scope": settings.SCHEDULER_SCOPE})
 
     def setup_schedule(self) -> None:
         """Nothing to load: the database is read on every tick."""

@@ -92,6 +92,8 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 
 def test_it_answers_and_a_signal_leaves_nothing(up: Callable[..., Platform]) -> None:
     platform = up().wait_until_ready()
+    # Celery answers a signal that comes while beat still imports with a traceback.
+    wait_for(lambda: "scheduler_ready" in platform.text(), seconds=30, what="beat has started")
     assert httpx.get(f"{platform.address}/health").status_code in {200, 500}
     assert len(platform.processes()) > 5
     assert platform.stop(signal.SIGTERM) == 0
