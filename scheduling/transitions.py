@@ -23,6 +23,9 @@ from scheduling.retry import RetryPolicy, retry_after, worth_another_after_loss
 from scheduling.states import TRANSITIONS, Outcome, RunState, SkipReason
 
 UNKNOWN_TASK = "UnknownTask"
+STARTED_FIELDS = [
+    "state", "reason", "error", "error_code", "started_at", "worker", "deadline_at",
+]  # fmt: skip
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 
 
@@ -71,10 +74,12 @@ def start(fences: Collection[Fence], *, worker_id: UUID, now: datetime) -> set[F
         for run in won:
             _move(run, RunState.RUNNING)
             run.reason = ""
+            if run.error_code == UNKNOWN_TASK:  # this worker knows the task after all
+                run.error = run.error_code = ""
             run.started_at = now
             run.worker_id = worker_id
             run.deadline_at = now + run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
-        Run.objects.bulk_update(won, ["state", "reason", "started_at", "worker", "deadline_at"])
+        Run.objects.bulk_update(won, STARTED_FIELDS)
         Attempt.objects.bulk_create(
             Attempt(
                 id=run.attempt_id or uuid7(),

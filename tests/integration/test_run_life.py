@@ -8,12 +8,13 @@ import pytest
 from scheduling.clock import database_now
 from scheduling.ending import Ending
 from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.recover import fail_unknown_tasks
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProcess
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
-from scheduling.transitions import finish, lose, skip, start
+from scheduling.transitions import finish, lose, note_unknown_task, release, skip, start
 from tests.conftest import JobMaker, claim_all
 
 
@@ -192,3 +193,18 @@ def test_a_success_closes_the_breaker(make_job: JobMaker, worker: WorkerProcess)
 def test_a_running_run_cannot_be_skipped(make_job: JobMaker, worker: WorkerProcess) -> None:
     run, _, now = started(make_job(), worker)
     assert skip([run.pk], SkipReason.PAUSED, now=now) == 0
+
+
+def test_a_worker_that_knows_the_task_clears_what_one_that_did_not_had_noted(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    now = planned(make_job())
+    (run,) = claim_all(now=now)
+    fence = Fence(run.pk, 1)
+    assert note_unknown_task([fence], error="no worker knows it") == {fence}
+    start([fence], worker_id=worker.pk, now=now)
+    release([run.pk], now=now)
+    claim_all(now=now)
+    assert fail_unknown_tasks("real", now=now + timedelta(minutes=5)) == 0
+    run.refresh_from_db()
+    assert (run.state, run.error, run.error_code) == (RunState.QUEUED, "", "")
