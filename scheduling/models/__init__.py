@@ -4,7 +4,7 @@ from scheduling.models.audit import AuditEntry
 from scheduling.models.event import RunEvent
 from scheduling.models.job import Job, JobStatus, Pause
 from scheduling.models.run import Attempt, Run
-from scheduling.models.schedule import ScheduleEpoch, SkippedTicks
+from scheduling.models.schedule import LedgerTotal, ScheduleEpoch, SkippedTicks
 from scheduling.models.token import ApiToken
 from scheduling.models.worker import WorkerProcess
 
@@ -14,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "Job",
     "JobStatus",
+    "LedgerTotal",
     "Pause",
     "Run",
     "RunEvent",

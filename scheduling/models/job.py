@@ -31,6 +31,13 @@ class OverlapPolicy(models.TextChoices):
     QUEUE = "queue", "wait for the slot"
 
 
+class RescheduleMode(models.TextChoices):
+    """Who plans a job's next tick (SPEC A8)."""
+
+    SCHEDULER = "scheduler", "the beat, by the schedule"
+    QUEUE = "queue", "whoever ends a run, some time after it"
+
+
 class BackoffKind(models.TextChoices):
     """How the wait grows from one retry to the next."""
 
@@ -62,6 +69,11 @@ class Job(models.Model):
     params = models.JSONField(default=dict, blank=True, help_text="Keyword arguments of the task.")
     args = models.JSONField(default=list, blank=True, help_text="Positional arguments of the task.")
     queue = models.CharField(max_length=200)
+    routing = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What an adopted row says besides: exchange, routing_key, headers, priority.",
+    )
     priority = models.IntegerField(default=0, help_text="Lower runs first.")
     description = models.TextField(blank=True)
     enabled = models.BooleanField(default=True)
@@ -109,6 +121,26 @@ class Job(models.Model):
         max_length=12, choices=BackoffKind.choices, default=BackoffKind.EXPONENTIAL
     )
 
+    retry_jitter = models.BooleanField(
+        default=False, help_text="Waits between half of the computed time and all of it."
+    )
+    non_retryable_codes = models.JSONField(
+        default=list, blank=True, help_text="Error codes after which no retry follows."
+    )
+
+    run_on_startup = models.BooleanField(
+        default=False, help_text="Runs once per deployment, when a worker serves its queue."
+    )
+    reschedule_mode = models.CharField(
+        max_length=12, choices=RescheduleMode.choices, default=RescheduleMode.SCHEDULER
+    )
+    next_delay = models.DurationField(
+        null=True,
+        blank=True,
+        validators=[A_SECOND],
+        help_text="Queue mode without a cron: how long after a run's end the next one is due.",
+    )
+
     max_consecutive_errors = models.PositiveIntegerField(
         default=3, validators=[MinValueValidator(1)]
     )
@@ -119,6 +151,9 @@ class Job(models.Model):
     )
     planned_until = models.DateTimeField(
         null=True, editable=False, help_text="Every tick up to here has its run or its verdict."
+    )
+    pruned_until = models.DateTimeField(
+        null=True, editable=False, help_text="Verdicts of ticks up to here are only in the totals."
     )
     schedule_error = models.TextField(
         blank=True, editable=False, help_text="Why the schedule cannot be planned."

@@ -70,12 +70,15 @@ class Run(models.Model):
     args = models.JSONField(default=list)
     params = models.JSONField(default=dict)
     queue = models.CharField(max_length=200)
+    routing = models.JSONField(default=dict)
     priority = models.IntegerField(default=0)
     timeout = models.DurationField(null=True, help_text="Empty: what the task declares.")
     max_retries = models.PositiveIntegerField(null=True)
     retry_base = models.DurationField(null=True)
     retry_cap = models.DurationField(null=True)
     retry_backoff = models.CharField(max_length=12)
+    retry_jitter = models.BooleanField(default=False)
+    non_retryable_codes = models.JSONField(default=list)
 
     state = models.CharField(
         max_length=10, choices=[(s, s.value) for s in RunState], default=RunState.PENDING
@@ -155,6 +158,15 @@ class Attempt(models.Model):
     outcome = models.CharField(max_length=12, blank=True, choices=[(o, o.value) for o in Outcome])
     error = models.TextField(blank=True)
     error_code = models.CharField(max_length=200, blank=True)
+    stop_for = models.CharField(
+        max_length=12,
+        blank=True,
+        choices=[(o, o.value) for o in (Outcome.CANCELLED, Outcome.TIMEOUT)],
+        help_text="How the run ends once the process is gone.",
+    )
+    stop_requested_at = models.DateTimeField(null=True)
+    stop_delivered_at = models.DateTimeField(null=True, help_text="Its worker has signalled it.")
+    gone_at = models.DateTimeField(null=True, help_text="Its worker saw the process end.")
 
     class Meta:
         constraints = [

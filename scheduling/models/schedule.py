@@ -71,3 +71,21 @@ class SkippedTicks(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job}: {self.count} × {self.reason}"
+
+
+class LedgerTotal(models.Model):
+    """How many ticks of one job and one UTC day had a verdict; written when the rows are pruned."""
+
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="totals")
+    day = models.DateField()
+    verdict = models.CharField(max_length=40, help_text="A final state, or skipped:<reason>.")
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "day", "verdict"], name="ledger_total_unique"),
+            models.CheckConstraint(condition=Q(count__gte=1), name="ledger_total_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.day}: {self.count} × {self.verdict}"

@@ -20,6 +20,11 @@ class WorkerProcess(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     scope = models.SlugField(max_length=32)
     hostname = models.CharField(max_length=255, help_text="Celery's node name.")
+    host = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="Boot id and pid namespace: where its pids mean anything.",
+    )
     pid = models.PositiveIntegerField()
     pool = models.CharField(max_length=40)
     concurrency = models.PositiveIntegerField()
@@ -27,6 +32,9 @@ class WorkerProcess(models.Model):
     queues = models.JSONField(default=list)
     reserved = models.JSONField(
         default=dict, help_text="Per queue: messages it holds and has not started."
+    )
+    children = models.JSONField(
+        default=list, help_text="Its pool processes, each the leader of a process group."
     )
     beat_no = models.PositiveBigIntegerField(default=0)
     started_at = models.DateTimeField()
