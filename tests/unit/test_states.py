@@ -5,7 +5,7 @@ import pytest
 from scheduling.errors import IllegalTransition
 from scheduling.models import Run
 from scheduling.states import FINAL, HOLDING_SLOT, OPEN, RAN, TRANSITIONS, WAITING, RunState
-from scheduling.transitions import _move
+from scheduling.transitions.rows import move
 
 
 def test_every_state_has_its_transitions() -> None:
@@ -26,7 +26,7 @@ def test_a_final_state_is_left_only_by_an_operators_retry() -> None:
 def test_an_unknown_step_is_refused() -> None:
     run = Run(state=RunState.DONE)
     with pytest.raises(IllegalTransition, match="'done' to 'running'"):
-        _move(run, RunState.RUNNING)
+        move(run, RunState.RUNNING)
     assert run.state == RunState.DONE
 
 

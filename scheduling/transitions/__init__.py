@@ -1,0 +1,38 @@
+"""The only writers of a run's state.
+
+Every function takes a batch, locks its rows in the order of their ids, keeps those whose state and
+attempt are still what the caller believes, writes, and returns what it won. Losing is normal: it
+means that somebody else was first. Lock order: job, runs by id, job status.
+
+In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
+`finishing` (ended, lost, released), and `skipping` for what never starts. `rows` is what they
+share.
+"""
+
+from scheduling.transitions.claiming import claim
+from scheduling.transitions.finishing import finish, lose, policy_of, release
+from scheduling.transitions.skipping import skip
+from scheduling.transitions.starting import (
+    HARD_LIMIT_MARGIN,
+    UNKNOWN_TASK,
+    fail_unstarted,
+    note_unknown_task,
+    start,
+)
+from scheduling.transitions.waiting import make_ready, open_runs
+
+__all__ = [
+    "HARD_LIMIT_MARGIN",
+    "UNKNOWN_TASK",
+    "claim",
+    "fail_unstarted",
+    "finish",
+    "lose",
+    "make_ready",
+    "note_unknown_task",
+    "open_runs",
+    "policy_of",
+    "release",
+    "skip",
+    "start",
+]

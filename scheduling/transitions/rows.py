@@ -1,0 +1,38 @@
+"""What every transition does: lock in order, look, take one step, tell what happened."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from scheduling.errors import IllegalTransition
+from scheduling.fence import Fence
+from scheduling.models import Run, RunEvent
+from scheduling.models.event import EventKind
+from scheduling.states import TRANSITIONS, RunState
+
+
+def locked(run_ids: Collection[UUID], states: set[RunState]) -> list[Run]:
+    """Lock first, in id order, then look: what is selected is what was won."""
+    return list(
+        Run.objects.select_for_update().filter(id__in=run_ids, state__in=states).order_by("id")
+    )
+
+
+def locked_by_fence(fences: Iterable[Fence], state: RunState) -> list[Run]:
+    """Lock the runs that still are in the state and at the attempt that the fences name."""
+    expected = {fence.run_id: fence.attempt for fence in fences}
+    return [run for run in locked(expected, {state}) if run.attempt == expected[run.id]]
+
+
+def move(run: Run, state: RunState) -> None:
+    """Take one step of the state machine; a step that it does not know is a defect of ours."""
+    if state not in TRANSITIONS[RunState(run.state)]:
+        raise IllegalTransition(run.state, state)
+    run.state = state
+
+
+def tell(runs: list[Run], kind: EventKind, now: datetime) -> None:
+    """Write one event a run; the sequencer numbers it after the commit."""
+    RunEvent.objects.bulk_create(
+        RunEvent(scope=run.scope, kind=kind, run=run, attempt=run.attempt, at=now) for run in runs
+    )
