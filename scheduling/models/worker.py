@@ -33,8 +33,9 @@ class WorkerProcess(models.Model):
     reserved = models.JSONField(
         default=dict, help_text="Per queue: messages it holds and has not started."
     )
-    children = models.JSONField(
-        default=list, help_text="Its pool processes, each the leader of a process group."
+    processes = models.JSONField(
+        default=list,
+        help_text="Itself, then its pool processes: [pid, start in clock ticks since the boot].",
     )
     beat_no = models.PositiveBigIntegerField(default=0)
     started_at = models.DateTimeField()
