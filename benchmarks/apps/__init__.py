@@ -1,0 +1,5 @@
+"""The applications whose workers are measured: ours and the peers', with the same no-op task."""
+
+NOOP = "bench.noop"
+MARK = "bench.mark"
+OUR_QUEUE = "real.jobs.noop"

@@ -1,0 +1,23 @@
+"""Waits for runs to end, and reads from the ledger how long that took."""
+
+import time
+from typing import Any
+
+from django.db.models import Max, Min
+
+from scheduling.models import Attempt, Run
+from scheduling.states import RunState
+
+LOOK_EVERY_SECONDS = 0.5
+
+
+def run(seconds: float) -> dict[str, Any]:
+    """Wait until no run is open; return how many are done and the seconds from first to last."""
+    deadline = time.monotonic() + seconds
+    while Run.objects.open().exists() and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_SECONDS)
+    span = Attempt.objects.aggregate(first=Min("started_at"), last=Max("finished_at"))
+    return {
+        "done": Run.objects.filter(state=RunState.DONE).count(),
+        "seconds": (span["last"] - span["first"]).total_seconds(),
+    }
