@@ -82,7 +82,7 @@ def _embedded(directory: DataDirectory) -> Broker:
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
     config = directory.write(CONFIG_FILE, _configuration(directory, port, password))
     directory.write(URL_FILE, url)
-    return Broker(url=url, program=programs.broker(_server_path(), str(config)))
+    return Broker(url=url, program=programs.broker(server_path(), str(config)))
 
 
 def _kept(directory: DataDirectory) -> tuple[int, str] | None:
@@ -111,7 +111,7 @@ def _configuration(directory: DataDirectory, port: int, password: str) -> str:
     )
 
 
-def _server_path() -> str:
+def server_path() -> str:
     """Return the path of a Redis-compatible server: the machine's own, else the wheel's."""
     if installed := shutil.which("redis-server"):
         return installed

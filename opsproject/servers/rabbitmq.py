@@ -1,0 +1,69 @@
+"""A private RabbitMQ node, from the machine's own installation."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from opsproject.launch.ports import LOOPBACK, free_port
+from opsproject.servers.broker_answer import broker_answers
+from opsproject.servers.errors import ServerMissingError
+from opsproject.servers.server import Server
+
+DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # behind the wrapper that insists on its own user
+
+
+def rabbitmq_path() -> str:
+    """Return where the server's script is; raise ServerMissingError if it is nowhere."""
+    found = DEBIAN if Path(DEBIAN).exists() else shutil.which("rabbitmq-server")
+    if found is None or shutil.which("epmd") is None:
+        raise ServerMissingError(
+            "RabbitMQ is not installed: get it, on Debian by `apt install rabbitmq-server`"
+        )
+    return found
+
+
+class RabbitMQ(Server):
+    """A node with everything of its own, its Erlang name server included."""
+
+    name = "rabbitmq"
+
+    def __init__(self, directory: Path, *, dies_with_us: bool = False) -> None:
+        super().__init__(directory, dies_with_us=dies_with_us)
+        self._path = rabbitmq_path()
+        port, names_port = free_port(), free_port()
+        self.url = f"amqp://guest:guest@{LOOPBACK}:{port}//"
+        self._names: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "RABBITMQ_NODENAME": f"node{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_PORT": str(names_port),
+        }
+
+    def start(self) -> None:
+        """Begin to start the node on its data."""
+        # Ours, because the one that the node would start is a daemon that outlives it.
+        names = ("epmd", "-port", self._environment["ERL_EPMD_PORT"])
+        self._names = self._spawn(names, environment=self._environment)
+        self.process = self._spawn([self._path], environment=self._environment)
+
+    def kill(self) -> None:
+        """SIGKILL the node, and the name server, which would take the next one for a double."""
+        super().kill()
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
+            self._names = None
+
+    def answers(self) -> bool:
+        """Tell whether it takes connections."""
+        return broker_answers(self.url)
