@@ -16,7 +16,10 @@ from benchmarks.apps import MARK, NOOP, OUR_QUEUE
 from benchmarks.apps.marks import MARKS
 from benchmarks.report import Figure
 from benchmarks.rig import Rig, a_rig, new_database
-from tests.servers import Valkey, running_postgres, wait_for
+from benchmarks.servers import running
+from opsproject.servers.postgresql import PostgreSQL
+from opsproject.servers.valkey import Valkey
+from tests.servers import wait_for
 
 WHAT = "durable runs/s, PostgreSQL, one message a run"
 LONGEST_SECONDS = 300
@@ -28,17 +31,12 @@ def measure(*, runs: int = 20_000, rounds: int = 3, only: str = "") -> list[Figu
     """Return the runs a second of each contestant; `only` names one of them."""
     chosen = {name: run for name, run in CONTESTANTS.items() if only in ("", name)}
     rates: dict[str, list[float]] = {name: [] for name in chosen}
-    with running_postgres() as server, a_rig() as rig:
-        broker = Valkey(rig.directory)
-        broker.start()
-        try:
-            rig.broker_url = broker.url
-            for _ in range(rounds):
-                for name, contestant in chosen.items():
-                    rig.database_url = new_database(server, "bench")
-                    rates[name].append(contestant(rig, runs))
-        finally:
-            broker.kill()
+    with running(PostgreSQL) as database, running(Valkey) as broker, a_rig() as rig:
+        rig.broker_url = broker.url
+        for _ in range(rounds):
+            for name, contestant in chosen.items():
+                rig.database_url = new_database(database.url, "bench")
+                rates[name].append(contestant(rig, runs))
     return [
         Figure(what=WHAT, who=name, unit="/s", rounds=rates[name], reach=REACH.get(name, ""))
         for name in chosen
