@@ -1,20 +1,33 @@
 """When a job falls due: pure values that turn a schedule into instants; zones live only here.
 
-`contract.py` says what every kind of schedule can do, `interval.py` and `crontab.py` are the kinds.
-A crontab is `fields.py` (what was written) → `wall.py` (a calendar without zone, pure arithmetic)
-→ `local_time.py` (where that calendar's walls lie in UTC, SPEC A5). A new kind is a file and a line
-in `KINDS`.
+`contract.py` says what every kind of schedule can do; `interval.py`, `crontab.py`, `clocked.py` and
+`solar.py` are the kinds. A crontab is `fields.py` (what was written) → `wall.py` (a calendar
+without zone, pure arithmetic) → `local_time.py` (where that calendar's walls lie in UTC, SPEC A5);
+a solar event is what `sun.py` asks of ephem. A new kind is a file and a line in `KINDS`.
 """
 
 from typing import Any
 
+from scheduling.recurrence.clocked import Clocked
 from scheduling.recurrence.contract import Recurrence, RecurrenceError
 from scheduling.recurrence.crontab import Crontab
 from scheduling.recurrence.interval import Interval
+from scheduling.recurrence.solar import Solar
 
-__all__ = ["KINDS", "Crontab", "Interval", "Recurrence", "RecurrenceError", "from_spec"]
+__all__ = [
+    "KINDS",
+    "Clocked",
+    "Crontab",
+    "Interval",
+    "Recurrence",
+    "RecurrenceError",
+    "Solar",
+    "from_spec",
+]
 
-KINDS: dict[str, type[Interval | Crontab]] = {"interval": Interval, "crontab": Crontab}
+KINDS: dict[str, type[Interval | Crontab | Clocked | Solar]] = {
+    kind.kind: kind for kind in (Interval, Crontab, Clocked, Solar)
+}
 
 
 def from_spec(kind: str, spec: dict[str, Any]) -> Recurrence:

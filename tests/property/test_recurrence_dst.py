@@ -42,7 +42,7 @@ class Transition:
 def distinct_transitions() -> Iterator[Transition]:
     """Every kind of clock change of the IANA database from 2025 to 2028."""
     seen = set()
-    days = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=6 * n) for n in range(4 * 1461)]
+    days = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=6 * n) for n in range(4 * 1461 + 1)]
     for name in sorted(available_timezones()):
         zone = ZoneInfo(name)
         offsets = [offset(day, zone) for day in days]
@@ -145,6 +145,19 @@ def test_every_clock_change_of_the_world_is_honoured(transitions: list[Transitio
             assert job.count(after, until) == len(expected), (job, transition.at)
             assert job.latest(after, until) == (expected[-1] if expected else None), job
             assert not expected or job.next_after(after) == expected[0], (job, transition.at)
+            assert_split_at(transition.at, job, expected, after, until)
+
+
+def assert_split_at(
+    at: datetime, job: Crontab, expected: list[datetime], after: datetime, until: datetime
+) -> None:
+    """Planning stops anywhere, in the very second of the change too."""
+    before = [tick for tick in expected if tick <= at]
+    behind = expected[len(before) :]
+    assert (job.count(after, at), job.count(at, until)) == (len(before), len(behind)), (job, at)
+    assert job.latest(after, at) == (before[-1] if before else None), (job, at)
+    assert job.latest(at, until) == (behind[-1] if behind else None), (job, at)
+    assert not behind or job.next_after(at) == behind[0], (job, at)
 
 
 def field(first: int, last: int) -> st.SearchStrategy[str]:

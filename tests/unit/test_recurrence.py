@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from celery.schedules import crontab
 
-from scheduling.recurrence import Crontab, Interval, Recurrence, RecurrenceError, from_spec
+from scheduling.recurrence import (
+    Clocked,
+    Crontab,
+    Interval,
+    Recurrence,
+    RecurrenceError,
+    from_spec,
+)
 
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -37,6 +44,24 @@ def test_an_interval_stays_on_its_grid_and_its_anchor_is_no_tick() -> None:
 
 def test_an_interval_ends_where_the_calendar_ends() -> None:
     assert Interval(ANCHOR, DAY).next_after(datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_a_clocked_job_has_one_tick_and_no_other() -> None:
+    job = Clocked(ANCHOR)
+    before = ANCHOR - timedelta(microseconds=1)
+
+    assert job.next_after(before) == ANCHOR
+    assert job.next_after(ANCHOR) is None
+    assert job.latest(before, ANCHOR) == job.latest(before, ANCHOR + DAY) == ANCHOR
+    assert job.latest(ANCHOR, ANCHOR + DAY) is None
+    assert (job.count(before, ANCHOR), job.count(ANCHOR, ANCHOR + DAY)) == (1, 0)
+    assert list(job.between(before, ANCHOR)) == [ANCHOR]
+    assert list(job.between(ANCHOR, ANCHOR + DAY)) == []
+
+
+def test_a_clocked_instant_needs_a_zone() -> None:
+    with pytest.raises(RecurrenceError, match="zone"):
+        Clocked(datetime(2026, 1, 1))  # noqa: DTZ001 the mistake under test
 
 
 def test_a_weekday_job_has_no_tick_on_a_saturday() -> None:
@@ -242,6 +267,7 @@ def test_an_anchor_needs_a_zone() -> None:
         ),
         Crontab("*/5", "9-17", "1-5", "*", "*", "Asia/Tokyo"),
         Crontab(),
+        Clocked(ANCHOR + timedelta(microseconds=1)),
     ],
 )
 def test_a_spec_survives_json_exactly(job: Recurrence) -> None:
@@ -260,6 +286,9 @@ def test_a_spec_survives_json_exactly(job: Recurrence) -> None:
         ("interval", {"anchor": "2026-01-01T00:00:00+00:00", "every_seconds": 0}, "bad_interval"),
         ("crontab", {"minutes": "5"}, "bad_spec"),
         ("crontab", {"minute": "60"}, "bad_crontab_field"),
+        ("clocked", {}, "bad_spec"),
+        ("clocked", {"at": "noon"}, "bad_spec"),
+        ("clocked", {"at": "2026-01-01T00:00:00"}, "bad_instant"),
     ],
 )
 def test_a_spec_that_is_none_is_refused(kind: str, spec: dict[str, Any], code: str) -> None:
@@ -278,6 +307,7 @@ def test_a_spec_that_is_none_is_refused(kind: str, spec: dict[str, Any], code: s
         (Interval(ANCHOR, 2 * DAY), "every 2 days"),
         (Interval(ANCHOR, timedelta(seconds=1.5)), "every 1.5 seconds"),
         (Crontab("*/5"), "every 5 minutes"),
+        (Clocked(ANCHOR), "once, at 2026-01-01 00:00:00"),
         (
             Crontab("0", "9", "1-5", zone="Asia/Seoul"),
             "at 09:00, Monday through Friday (Asia/Seoul)",
