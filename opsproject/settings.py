@@ -42,6 +42,7 @@ OPS_ADOPT_SCOPE = ENV.OPS_ADOPT_SCOPE
 OPS_DATA_DIR = ENV.data_directory
 OPS_PORT = ENV.port
 OPS_WORKER_CONCURRENCY = ENV.OPS_WORKER_CONCURRENCY
+OPS_STOP_SECONDS = ENV.OPS_STOP_SECONDS or 0.0
 OPS_TEST_REQUIRE = ENV.OPS_TEST_REQUIRE
 
 # The callables of the standing jobs, by dotted path; an entry in the environment replaces ours.

@@ -19,9 +19,18 @@ class RetryPolicy:
     base: timedelta | None = None
     cap: timedelta | None = None
     linear: bool = False
+    jitter: bool = False
 
-    def wait(self, failed: int) -> timedelta:
-        """Return the wait after `failed` failed attempts (1 or more)."""
+    def wait(self, failed: int, *, draw: float = 1.0) -> timedelta:
+        """Return the wait after `failed` failed attempts (1 or more).
+
+        With jitter it lies between half of what the policy says and all of it, by `draw` (0 to 1),
+        so that what failed together is not tried again together.
+        """
+        share = (1 + draw) / 2 if self.jitter else 1.0
+        return self._whole_wait(failed) * share
+
+    def _whole_wait(self, failed: int) -> timedelta:
         base = DEFAULT_BASE if self.base is None else self.base
         cap = DEFAULT_CAP if self.cap is None else self.cap
         # 2**40 of anything is past every cap; the bound keeps the product a valid timedelta.
@@ -37,7 +46,12 @@ class RetryWish:
 
 
 def retry_after(
-    policy: RetryPolicy, wish: RetryWish | None, *, failed: int, retryable: bool = True
+    policy: RetryPolicy,
+    wish: RetryWish | None,
+    *,
+    failed: int,
+    retryable: bool = True,
+    draw: float = 1.0,
 ) -> timedelta | None:
     """Return how long to wait for the next attempt, or None if there is none.
 
@@ -53,7 +67,7 @@ def retry_after(
         return None
     if policy.base is None and wish is not None:
         return wish.countdown
-    return policy.wait(failed)
+    return policy.wait(failed, draw=draw)
 
 
 def worth_another_after_loss(policy: RetryPolicy, *, lost: int) -> bool:

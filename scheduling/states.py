@@ -3,8 +3,8 @@ r"""The states of a run, the ways between them, and why a planned tick may end w
     pending -> ready -> queued -> running -> done | failed | timeout | cancelled
        ^         |        |          |  \
        |         v        v          |   stopping -> timeout | cancelled
-       |      skipped  skipped       |
-       +------- retry, lost ---------+      (released: back to ready)
+       |      skipped  skipped       |      |
+       +------- retry, lost ---------+------+      (released: back to ready)
 
 `queued`, `running` and `stopping` hold a slot. Names follow the office document (seed 004), whose
 `processing` is those three together.
@@ -74,7 +74,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
         {RunState.RUNNING, RunState.READY, RunState.SKIPPED, RunState.CANCELLED, RunState.FAILED}
     ),
     RunState.RUNNING: RAN | {RunState.STOPPING, RunState.PENDING, RunState.READY},
-    RunState.STOPPING: frozenset({RunState.TIMEOUT, RunState.CANCELLED}),
+    RunState.STOPPING: frozenset({RunState.TIMEOUT, RunState.CANCELLED, RunState.PENDING}),
     # An operator's retry re-opens a run that ended (SPEC A19).
     RunState.DONE: frozenset({RunState.PENDING}),
     RunState.FAILED: frozenset({RunState.PENDING}),

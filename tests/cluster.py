@@ -41,12 +41,13 @@ class Cluster:
             "SCHEDULER_TICK_SECONDS": "0.2",
         }
 
-    def worker(self, *options: str) -> subprocess.Popen[bytes]:
+    def worker(self, *options: str, stop_seconds: float = 0) -> subprocess.Popen[bytes]:
         known = set(WorkerProcess.objects.values_list("pk", flat=True))
         number = len(self.processes)
         process = self._celery(
             *("worker", "--concurrency", "2", "--hostname", f"w{number}@test"),
             *("--without-gossip", "--without-mingle", *options),
+            OPS_STOP_SECONDS=str(stop_seconds),
         )
         wait_for(
             lambda: WorkerProcess.objects.exclude(pk__in=known).exists(),
@@ -84,12 +85,12 @@ class Cluster:
     def log(self) -> Path:
         return self.directory / "cluster.log"
 
-    def _celery(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _celery(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "tests.tested_app", *arguments],
                 cwd=CHECKOUT,
-                env=self.environment,
+                env={**self.environment, **settings},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

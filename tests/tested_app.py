@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -103,3 +104,31 @@ def leaks_in_code() -> None:
 @app.task(name="tests.raises_huge")
 def raises_huge() -> None:
     raise ValueError("y z" * 20_000_000)
+
+
+@app.task(name="tests.stubborn")
+def stubborn(path: str) -> None:
+    """Start a process of its own, say which, and stop for nobody."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    note(path, f"{os.getpid()} {child.pid}")
+    while True:
+        time.sleep(60)
+
+
+@app.task(name="tests.tidy")
+def tidy(path: str) -> None:
+    """Run until told to stop, and clean up then."""
+    try:
+        note(path, f"{os.getpid()}")
+        time.sleep(600)
+    finally:
+        note(path, "cleaned up")
+
+
+@app.task(name="tests.leaves_a_process")
+def leaves_a_process(path: str) -> None:
+    """Start a process, and run into the soft limit."""
+    child = subprocess.Popen(["sleep", "600"])
+    note(path, f"{os.getpid()} {child.pid}")
+    time.sleep(600)

@@ -26,6 +26,7 @@ from opsproject.launch.stop_request import stop_on_signals
 from opsproject.launch.supervision import LOG, Supervisor, supervised
 
 WATCH_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0  # with what still runs when Ctrl-C is pressed
 
 
 def run_platform(*, smoke_only: bool, show: Callable[[str], None]) -> None:
@@ -97,7 +98,9 @@ def _programs(broker: Broker, flower: FlowerAccess) -> list[Program]:
     return [
         *([broker.program] if broker.program else []),
         programs.web(settings.OPS_PORT),
-        programs.worker(settings.OPS_WORKER_CONCURRENCY, log_level=log_level),
+        programs.worker(
+            settings.OPS_WORKER_CONCURRENCY, log_level=log_level, patience=_patience()
+        ),
         programs.beat(log_level=log_level),
         programs.flower(flower.port),
     ]
@@ -110,5 +113,11 @@ def _environment(broker: Broker, flower: FlowerAccess, directory: DataDirectory)
         **flower.environment(),
         "OPS_DATA_DIR": str(directory.path),
         "CELERY_BROKER_URL": broker.url,
+        "OPS_STOP_SECONDS": str(_patience()),
         "PYTHONUNBUFFERED": "1",  # a line is to be seen when it is written
     }
+
+
+def _patience() -> float:
+    given = settings.ENV.OPS_STOP_SECONDS
+    return PATIENCE_SECONDS if given is None else float(given)

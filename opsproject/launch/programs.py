@@ -3,8 +3,12 @@
 import os
 import sys
 from dataclasses import dataclass
+from math import ceil
 
 from opsproject.launch.ports import LOOPBACK
+
+RELEASE_SECONDS = 3  # for a worker to end what did not finish, and to give it back
+NO_LIMIT_SECONDS = 7 * 86_400  # the supervisor knows no "for ever"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +37,15 @@ def web(port: int) -> Program:
     return Program(name="web", command=(*command, *manner), stop_seconds=3)
 
 
-def worker(concurrency: int, *, log_level: str) -> Program:
-    """Run the jobs; gossip and mingle serve clusters that elect a leader, and we have none."""
+def worker(concurrency: int, *, log_level: str, patience: float) -> Program:
+    """Run the jobs; gossip and mingle serve clusters that elect a leader, and we have none.
+
+    What runs when the worker is stopped has `patience` seconds to finish, 0 is no limit.
+    """
     options = ("-E", "-c", concurrency, "-n", f"worker-{os.getpid()}@%h", "--loglevel", log_level)
     command = _celery("worker", *options, "--without-gossip", "--without-mingle")
-    return Program(name="worker", command=command, stop_seconds=9)
+    stop_seconds = ceil(patience) + RELEASE_SECONDS if patience else NO_LIMIT_SECONDS
+    return Program(name="worker", command=command, stop_seconds=stop_seconds)
 
 
 def beat(*, log_level: str) -> Program:

@@ -18,20 +18,22 @@ from opsproject.launch.programs import Program
 
 CONFIG_FILE = "supervisord.conf"
 ERROR_FILE = "supervisord.err"
-STOP_SECONDS = 14.0  # of the 15 s in which all has to be gone; the last one is for the killing
 LOG = "supervisor"  # the name under which the supervisor's own lines are printed
 
 
 class Supervisor:
     """The running supervisor."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: DataDirectory) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], directory: DataDirectory, *, stop_seconds: int
+    ) -> None:
         self._process = process
         self._directory = directory
+        self._stop_seconds = stop_seconds
 
     def require_running(self) -> None:
         """Raise SupervisorError if it has ended; to be asked now and then."""
-        orphans.bury_orphans(but=self._process.pid)
+        orphans.bury_orphans(but={self._process.pid})
         if (code := self._process.poll()) is not None:
             words = (self._directory.read(ERROR_FILE) or "").strip().splitlines() or ["no message"]
             raise SupervisorError(
@@ -40,10 +42,10 @@ class Supervisor:
             )
 
     def stop(self) -> None:
-        """Stop everything in order within 15 s; whatever does not go is killed."""
+        """Stop everything in order, each within its time; whatever does not go is killed."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -74,7 +76,8 @@ def supervised(
             preexec_fn=orphans.stop_with_parent,  # noqa: PLW1509 - one system call, no lock taken
         )
     printer.start()
-    supervisor = Supervisor(process, directory)
+    slowest = max(program.stop_seconds for program in programs)
+    supervisor = Supervisor(process, directory, stop_seconds=slowest + 1)
     try:
         yield supervisor
     finally:

@@ -4,28 +4,28 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from scheduling.ending import Ending
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publish import Publisher
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
-from scheduling.states import Outcome, RunState, SkipReason
+from scheduling.states import RunState, SkipReason
 from scheduling.transitions import (
-    UNKNOWN_TASK,
+    UNSTARTABLE,
+    end_stopping,
     fail_unstarted,
-    finish,
     lose,
     release,
     skip,
+    time_out,
 )
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-OVERDUE_MARGIN = timedelta(seconds=30)
-UNKNOWN_TASK_GRACE = timedelta(seconds=60)
+SILENCE_MARGIN = timedelta(seconds=5)
+UNSTARTABLE_GRACE = timedelta(seconds=60)
 MOST_DOUBLINGS = 8
 PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish before others may
 
@@ -53,39 +53,45 @@ def take_from_lost_workers(
 def _take_runs(scope: str, now: datetime) -> int:
     """Take whatever still runs on a worker that is gone: also what an earlier crash left."""
     running = Run.objects.open(RunState.RUNNING).filter(scope=scope)
-    lost = _ids(running.filter(worker__lost_at__isnull=False))
-    stopped = _ids(running.filter(worker__lost_at=None, worker__stopped_at__isnull=False))
-    return lose(lost, now=now) + release(stopped, now=now)
+    lost = running.filter(Q(worker=None) | Q(worker__lost_at__isnull=False))
+    stopped = running.filter(worker__lost_at=None, worker__stopped_at__isnull=False)
+    return len(lose(_fences(lost), now=now)) + len(release(_fences(stopped), now=now))
 
 
-def end_overdue(scope: str, *, now: datetime) -> int:
-    """End what should have been stopped long ago and whose worker, alive, says nothing of it."""
-    silent = Run.objects.open(RunState.RUNNING).filter(
-        scope=scope, deadline_at__lt=now - OVERDUE_MARGIN
+def stop_overdue(scope: str, *, now: datetime) -> int:
+    """Tell what is past its deadline to stop, should its worker not have done so itself."""
+    overdue = Run.objects.open(RunState.RUNNING).filter(scope=scope, deadline_at__lt=now)
+    return time_out(fences, now=now) if (fences := _fences(overdue)) else 0
+
+
+def end_unconfirmed_stops(scope: str, *, now: datetime) -> int:
+    """End what was told to stop on a worker that has been silent for its lease and some more."""
+    stopping = Run.objects.open(RunState.STOPPING).filter(scope=scope)
+    silent_since = now - SILENCE_MARGIN
+    silent = stopping.filter(
+        Q(worker=None)
+        | Q(worker__lost_at__lt=silent_since)
+        | Q(worker__stopped_at__lt=silent_since)
     )
-    endings = [
-        Ending(
-            fence=Fence(run.id, run.attempt),
-            outcome=Outcome.TIMEOUT,
-            error="its worker is alive, but never said how this attempt ended",
-            error_code="Overdue",
-        )
-        for run in silent.order_by("id").only("id", "attempt")[:BATCH]
-    ]
-    return len(finish(endings, now=now)) if endings else 0
+    fences = _fences(silent)
+    return len(end_stopping(fences, now=now, seen_gone=False)) if fences else 0
 
 
-def fail_unknown_tasks(scope: str, *, now: datetime) -> int:
-    """End runs whose task no worker knew for a while; a deployment may have been under way."""
-    unknown = Run.objects.open(RunState.QUEUED).filter(
-        scope=scope, error_code=UNKNOWN_TASK, queued_at__lt=now - UNKNOWN_TASK_GRACE
+def fail_unstartable(scope: str, *, now: datetime) -> int:
+    """End runs that no worker could start for a while; a deployment may have been under way."""
+    refused = Run.objects.open(RunState.QUEUED).filter(
+        scope=scope, error_code__in=UNSTARTABLE, queued_at__lt=now - UNSTARTABLE_GRACE
     )
-    ids = _ids(unknown)
+    ids = _ids(refused)
     return fail_unstarted(ids, now=now) if ids else 0
 
 
 def _ids(runs: QuerySet[Run]) -> list[UUID]:
     return list(runs.order_by("id").values_list("id", flat=True)[:BATCH])
+
+
+def _fences(runs: QuerySet[Run]) -> list[Fence]:
+    return [Fence(*pair) for pair in runs.order_by("id").values_list("id", "attempt")[:BATCH]]
 
 
 def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:

@@ -19,10 +19,11 @@ from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
 from scheduling.engine.recover import (
-    end_overdue,
+    end_unconfirmed_stops,
     expire_waiting,
-    fail_unknown_tasks,
+    fail_unstartable,
     publish_unsent,
+    stop_overdue,
     take_from_lost_workers,
 )
 from scheduling.engine.republish import MissingMessages
@@ -89,8 +90,9 @@ class Engine:
     def _recover(self, now: datetime) -> None:
         expire_waiting(self.scope, now=now)
         take_from_lost_workers(self.scope, self.liveness, now=now, monotonic=time.monotonic())
-        end_overdue(self.scope, now=now)
-        fail_unknown_tasks(self.scope, now=now)
+        stop_overdue(self.scope, now=now)
+        end_unconfirmed_stops(self.scope, now=now)
+        fail_unstartable(self.scope, now=now)
         resolve_waiting(self.scope, now=now)
 
     def _claim_and_publish(self, now: datetime) -> None:

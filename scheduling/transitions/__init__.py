@@ -5,34 +5,44 @@ attempt are still what the caller believes, writes, and returns what it won. Los
 means that somebody else was first. Lock order: job, runs by id, job status.
 
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
-`finishing` (ended, lost, released), and `skipping` for what never starts. `rows` is what they
-share.
+`stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`),
+`reopening` (an operator's retry), and `skipping` for what never starts. `rows` is what they share.
 """
 
 from scheduling.transitions.claiming import claim
-from scheduling.transitions.finishing import finish, lose, policy_of, release
+from scheduling.transitions.finishing import end_stopping, finish, lose, release
+from scheduling.transitions.outcome import policy_of
+from scheduling.transitions.reopening import reopen
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import (
     HARD_LIMIT_MARGIN,
     UNKNOWN_TASK,
+    UNSTARTABLE,
     fail_unstarted,
     note_unknown_task,
     start,
 )
+from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
     "HARD_LIMIT_MARGIN",
     "UNKNOWN_TASK",
+    "UNSTARTABLE",
+    "cancel",
     "claim",
+    "end_stopping",
     "fail_unstarted",
     "finish",
     "lose",
     "make_ready",
+    "note_stop_delivered",
     "note_unknown_task",
     "open_runs",
     "policy_of",
     "release",
+    "reopen",
     "skip",
     "start",
+    "time_out",
 ]

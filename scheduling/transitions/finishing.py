@@ -1,4 +1,8 @@
-"""Running attempts end: a verdict, a wait for the next attempt, or back uncharged."""
+"""Attempts end: with a verdict, with a wait for the next attempt, or back uncharged.
+
+`finish` takes what workers report, `lose` what nobody will report, `end_stopping` what was told to
+stop, `release` what a stopped worker left undone. What an ending makes of a run is in `outcome`.
+"""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -11,10 +15,9 @@ from scheduling.fence import Fence
 from scheduling.job_status import note_on_jobs
 from scheduling.models import Attempt, Run
 from scheduling.models.event import EventKind
-from scheduling.models.job import BackoffKind
-from scheduling.retry import RetryPolicy, retry_after, worth_another_after_loss
 from scheduling.states import Outcome, RunState
-from scheduling.transitions.rows import locked, locked_by_fence, move, tell
+from scheduling.transitions.outcome import apply_ending, ending_of_stop, loss_of
+from scheduling.transitions.rows import locked_by_fence, move, tell
 
 ENDED_FIELDS = [
     "state", "reason", "result", "error", "error_code", "retry_count", "lost_count",
@@ -31,32 +34,34 @@ EVENT_OF_STATE = {
 
 
 def finish(endings: Collection[Ending], *, now: datetime) -> set[Fence]:
-    """Record how running attempts ended: a verdict, or a wait for the next attempt."""
+    """Record how attempts ended; one that was told to stop ends as that, whatever is reported."""
     by_fence = {ending.fence: ending for ending in endings}
     with transaction.atomic():
-        won = locked_by_fence(by_fence, RunState.RUNNING)
-        reports = {run.id: by_fence[Fence(run.id, run.attempt)] for run in won}
-        for run in won:
-            _apply_ending(run, reports[run.id], now)
-        _save_ended(won, reports, now)
-    return {Fence(run.id, run.attempt) for run in won}
+        won = locked_by_fence(by_fence, RunState.RUNNING, RunState.STOPPING)
+        stops = _stops_of(won)
+        reports = {run.id: by_fence[_fence(run)] for run in won}
+        return _end(won, {**reports, **stops}, now, gone=set(stops))
 
 
-def lose(run_ids: Collection[UUID], *, now: datetime) -> int:
-    """Take runs from a worker that vanished: another attempt, or failed; return how many."""
+def lose(fences: Collection[Fence], *, now: datetime) -> set[Fence]:
+    """Take runs from a worker that vanished: another attempt, or failed."""
     with transaction.atomic():
-        won = locked(run_ids, {RunState.RUNNING})
-        reports = {run.id: _loss_of(run) for run in won}
-        for run in won:
-            _apply_loss(run, reports[run.id], now)
-        _save_ended(won, reports, now)
-    return len(won)
+        won = locked_by_fence(fences, RunState.RUNNING)
+        return _end(won, {run.id: loss_of(run) for run in won}, now)
 
 
-def release(run_ids: Collection[UUID], *, now: datetime) -> int:
-    """Give back, uncharged, what a stopped worker left undone; return how many (SPEC A17)."""
+def end_stopping(fences: Collection[Fence], *, now: datetime, seen_gone: bool) -> set[Fence]:
+    """End what was told to stop: its worker saw it gone, or has been silent for too long."""
     with transaction.atomic():
-        won = locked(run_ids, {RunState.RUNNING})
+        won = locked_by_fence(fences, RunState.STOPPING)
+        stops = _stops_of(won)
+        return _end(won, stops, now, gone=set(stops) if seen_gone else set())
+
+
+def release(fences: Collection[Fence], *, now: datetime) -> set[Fence]:
+    """Give back, uncharged, what a stopped worker left undone (SPEC A17)."""
+    with transaction.atomic():
+        won = locked_by_fence(fences, RunState.RUNNING)
         for run in won:
             move(run, RunState.READY)
             run.reason, run.deadline_at = "worker_stopped", None
@@ -64,70 +69,53 @@ def release(run_ids: Collection[UUID], *, now: datetime) -> int:
         Attempt.objects.filter(id__in=[run.attempt_id for run in won]).update(
             finished_at=now, outcome=Outcome.RELEASED
         )
-    return len(won)
+        return {_fence(run) for run in won}
 
 
-def policy_of(run: Run) -> RetryPolicy:
-    """Return the retry policy that the run carries."""
-    return RetryPolicy(
-        max_retries=run.max_retries,
-        base=run.retry_base,
-        cap=run.retry_cap,
-        linear=run.retry_backoff == BackoffKind.LINEAR,
-    )
+def _stops_of(runs: Collection[Run]) -> dict[UUID, Ending]:
+    """Return the ending of each run that was told to stop."""
+    stopping = {
+        run.attempt_id: run
+        for run in runs
+        if run.state == RunState.STOPPING and run.attempt_id is not None
+    }
+    told = Attempt.objects.filter(id__in=stopping).values_list("id", "stop_for")
+    return {
+        stopping[attempt_id].id: ending_of_stop(stopping[attempt_id], Outcome(stop_for))
+        for attempt_id, stop_for in told
+    }
 
 
-def _apply_ending(run: Run, ending: Ending, now: datetime) -> None:
-    run.error, run.error_code = ending.error, ending.error_code
-    if ending.outcome is Outcome.DONE:
-        move(run, RunState.DONE)
-        run.reason, run.result, run.finished_at = "", ending.result, now
-        return
-    run.retry_count += 1
-    wait = retry_after(
-        policy_of(run), ending.wish, failed=run.retry_count, retryable=ending.retryable
-    )
-    if wait is None:
-        move(run, RunState(ending.outcome.value))
-        run.reason = ending.error_code
-        run.finished_at = now
-    else:
-        _wait_for_retry(run, now + wait, reason="retry")
-
-
-def _loss_of(run: Run) -> Ending:
-    return Ending(
-        fence=Fence(run.id, run.attempt),
-        outcome=Outcome.LOST,
-        error="the worker vanished while it ran this attempt",
-        error_code="WorkerLost",
-    )
-
-
-def _apply_loss(run: Run, ending: Ending, now: datetime) -> None:
-    run.lost_count += 1
-    run.error, run.error_code = ending.error, ending.error_code
-    if worth_another_after_loss(policy_of(run), lost=run.lost_count):
-        _wait_for_retry(run, now, reason="worker_lost")
-    else:
-        move(run, RunState.FAILED)
-        run.reason, run.finished_at = "worker_lost", now
-
-
-def _wait_for_retry(run: Run, at: datetime, *, reason: str) -> None:
-    move(run, RunState.PENDING)
-    run.reason, run.next_attempt_at = reason, at
-    run.deadline_at = None
-
-
-def _save_ended(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
+def _end(
+    runs: list[Run],
+    reports: Mapping[UUID, Ending],
+    now: datetime,
+    *,
+    gone: Collection[UUID] = frozenset(),
+) -> set[Fence]:
+    for run in runs:
+        apply_ending(run, reports[run.id], now)
     Run.objects.bulk_update(runs, ENDED_FIELDS)
+    _end_attempts(runs, reports, now, gone)
+    for state, kind in EVENT_OF_STATE.items():
+        tell([run for run in runs if run.state == state], kind, now)
+    note_on_jobs(runs, reports, now)
+    return {_fence(run) for run in runs}
+
+
+def _end_attempts(
+    runs: list[Run], reports: Mapping[UUID, Ending], now: datetime, gone: Collection[UUID]
+) -> None:
     attempts = list(Attempt.objects.filter(id__in=[run.attempt_id for run in runs]))
     for attempt in attempts:
         report = reports[attempt.run_id]
         attempt.finished_at, attempt.outcome = now, report.outcome
         attempt.error, attempt.error_code = report.error, report.error_code
-    Attempt.objects.bulk_update(attempts, ["finished_at", "outcome", "error", "error_code"])
-    for state, kind in EVENT_OF_STATE.items():
-        tell([run for run in runs if run.state == state], kind, now)
-    note_on_jobs(runs, reports, now)
+        attempt.gone_at = now if attempt.run_id in gone else None
+    Attempt.objects.bulk_update(
+        attempts, ["finished_at", "outcome", "error", "error_code", "gone_at"]
+    )
+
+
+def _fence(run: Run) -> Fence:
+    return Fence(run.id, run.attempt)

@@ -18,10 +18,10 @@ def locked(run_ids: Collection[UUID], states: set[RunState]) -> list[Run]:
     )
 
 
-def locked_by_fence(fences: Iterable[Fence], state: RunState) -> list[Run]:
-    """Lock the runs that still are in the state and at the attempt that the fences name."""
+def locked_by_fence(fences: Iterable[Fence], *states: RunState) -> list[Run]:
+    """Lock the runs that still are in one of the states, at the attempt that the fences name."""
     expected = {fence.run_id: fence.attempt for fence in fences}
-    return [run for run in locked(expected, {state}) if run.attempt == expected[run.id]]
+    return [run for run in locked(expected, set(states)) if run.attempt == expected[run.id]]
 
 
 def move(run: Run, state: RunState) -> None:

@@ -1,6 +1,6 @@
 """Queued runs start behind the fence, or fail because no worker can start them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,42 +14,80 @@ from scheduling.states import RunState
 from scheduling.transitions.rows import locked, locked_by_fence, move, tell
 
 UNKNOWN_TASK = "UnknownTask"
+CANNOT_STOP = "CannotStop"
+UNSTARTABLE = (UNKNOWN_TASK, CANNOT_STOP)
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 STARTED_FIELDS = [
     "state", "reason", "error", "error_code", "started_at", "worker", "deadline_at",
 ]  # fmt: skip
 
 
-def start(fences: Collection[Fence], *, worker_id: UUID, now: datetime) -> set[Fence]:
+def start(
+    fences: Collection[Fence],
+    *,
+    worker_id: UUID,
+    now: datetime,
+    limits: Mapping[Fence, timedelta] | None = None,
+    in_doubt: bool = False,
+) -> set[Fence]:
     """Grant the starts that the ledger still expects; any other is a duplicate or too late.
 
-    A worker that was given up gets nothing: its runs would be taken from it at once.
+    A worker that was given up gets nothing: its runs would be taken from it at once. `limits` are
+    the hard limits that tasks declare, for runs without a timeout of their own. `in_doubt` says
+    that the same worker asked before and was never answered: what it won then is its own.
     """
     with transaction.atomic():
-        expected = locked_by_fence(fences, RunState.QUEUED)
-        alive = WorkerProcess.objects.live().filter(id=worker_id).exists()
-        won = [run for run in expected if alive and not _too_late(run, now)]
+        worker = WorkerProcess.objects.live().filter(id=worker_id).first()
+        if worker is None:
+            return set()
+        known = locked_by_fence(fences, RunState.QUEUED, RunState.RUNNING)
+        queued = [run for run in known if run.state == RunState.QUEUED]
+        won = [run for run in queued if not _too_late(run, now) and _can_bound(worker, run)]
+        _refuse_unbounded([run for run in queued if not _can_bound(worker, run)])
         for run in won:
-            move(run, RunState.RUNNING)
-            run.reason = ""
-            if run.error_code == UNKNOWN_TASK:  # this worker knows the task after all
-                run.error = run.error_code = ""
-            run.started_at = now
-            run.worker_id = worker_id
-            run.deadline_at = now + run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
+            limit = run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
+            _begin(run, worker, limit or (limits or {}).get(_fence(run)), now)
         Run.objects.bulk_update(won, STARTED_FIELDS)
-        Attempt.objects.bulk_create(
-            Attempt(
-                id=run.attempt_id or uuid7(),
-                run=run,
-                number=run.attempt,
-                worker_id=worker_id,
-                started_at=now,
-            )
-            for run in won
-        )
+        _open_attempts(won, now)
         tell(won, EventKind.STARTED, now)
-    return {Fence(run.id, run.attempt) for run in won}
+        if in_doubt:
+            won += [r for r in known if r.state == RunState.RUNNING and r.worker_id == worker_id]
+    return {_fence(run) for run in won}
+
+
+def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: datetime) -> None:
+    move(run, RunState.RUNNING)
+    run.reason = ""
+    if run.error_code in UNSTARTABLE:  # this worker can, after all
+        run.error = run.error_code = ""
+    run.started_at, run.worker = now, worker
+    run.deadline_at = now + limit if limit is not None else None
+
+
+def _open_attempts(runs: list[Run], now: datetime) -> None:
+    Attempt.objects.bulk_create(
+        Attempt(
+            id=run.attempt_id or uuid7(),
+            run=run,
+            number=run.attempt,
+            worker=run.worker,
+            started_at=now,
+        )
+        for run in runs
+    )
+
+
+def _can_bound(worker: WorkerProcess, run: Run) -> bool:
+    """A timeout is a promise that only a pool of processes can keep (DESIGN rule 7)."""
+    return worker.can_stop or run.timeout is None
+
+
+def _refuse_unbounded(runs: list[Run]) -> None:
+    Run.objects.filter(id__in=[run.id for run in runs]).update(
+        error="no worker that took it can stop it at its timeout: use the prefork pool, "
+        "or empty the job's timeout",
+        error_code=CANNOT_STOP,
+    )
 
 
 def note_unknown_task(fences: Collection[Fence], *, error: str) -> set[Fence]:
@@ -59,7 +97,7 @@ def note_unknown_task(fences: Collection[Fence], *, error: str) -> set[Fence]:
         Run.objects.filter(id__in=[run.id for run in won]).update(
             error=error, error_code=UNKNOWN_TASK
         )
-    return {Fence(run.id, run.attempt) for run in won}
+    return {_fence(run) for run in won}
 
 
 def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
@@ -77,3 +115,7 @@ def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
 def _too_late(run: Run, now: datetime) -> bool:
     """A first attempt past its expiry is left to recover, which skips it (SPEC A9)."""
     return run.attempt == 1 and run.expires_at is not None and run.expires_at < now
+
+
+def _fence(run: Run) -> Fence:
+    return Fence(run.id, run.attempt)

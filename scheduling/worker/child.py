@@ -5,12 +5,15 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined] # the stubs are older
+from billiard.exceptions import SoftTimeLimitExceeded
 from celery.app.trace import fast_trace_task, trace_task_ret
 from celery.exceptions import Retry
 from celery.signals import task_success
 
 from scheduling.fence import HEADER
 from scheduling.redaction import clip
+from scheduling.worker.processes import end_others_of_own_group
 
 LARGEST_RESULT_BYTES = 64 * 1024
 LONGEST_TEXT = 32_000
@@ -36,11 +39,18 @@ def trace_run(*args: Any, fast: bool, **options: Any) -> tuple[int, Any, float]:
     _last.result = None
     trace = fast_trace_task if fast else trace_task_ret
     failed, value, runtime = trace(*args, **options)
+    if terminate_handler_fired() or (failed and _timed_out(value)):
+        end_others_of_own_group()  # SPEC A16: with the task ends all that it started
     if failed:
         shorten(value)
     else:
         value = Returned(encode_result(_last.result), str(value))
     return failed, value, runtime
+
+
+def _timed_out(exc_info: Any) -> bool:
+    error = exc_info.exception
+    return isinstance(getattr(error, "exc", error), SoftTimeLimitExceeded)
 
 
 class Shortened(Exception):  # noqa: N818 it stands for any error

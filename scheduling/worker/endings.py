@@ -5,7 +5,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import (
+    SoftTimeLimitExceeded,
+    Terminated,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
 from celery.exceptions import Ignore, Retry
 
 from scheduling.ending import Ending
@@ -20,6 +25,7 @@ from scheduling.worker.child import Returned, Shortened
 LONGEST_ERROR = 8_000
 LONGEST_STORED = 2 * LONGEST_ERROR
 LONGEST_CODE = 100
+DEATHS = (SystemExit, KeyboardInterrupt, Terminated, TimeLimitExceeded, WorkerLostError)
 CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
@@ -55,6 +61,11 @@ def hard_timeout(fence: Fence, seconds: float) -> Ending:
         error=f"killed at its hard limit of {seconds:g} s",
         error_code=TimeLimitExceeded.__name__,
     )
+
+
+def tells_of_death(exc_info: Any) -> bool:
+    """Say whether a report tells that the process died, not what the task did."""
+    return isinstance(_bare(getattr(exc_info, "exception", exc_info)), DEATHS)
 
 
 def unreadable(fence: Fence, exc_info: Any, error: Exception) -> Ending:

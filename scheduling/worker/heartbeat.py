@@ -14,6 +14,8 @@ from django.db.models import F
 
 from scheduling.clock import database_now
 from scheduling.models import Job, WorkerProcess
+from scheduling.worker import processes
+from scheduling.worker.leftovers import end_leftovers
 from scheduling.worker.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -66,18 +68,26 @@ class Heartbeat(threading.Thread):
             return False
         row = WorkerProcess.objects.live().filter(id=worker_id)
         return bool(
-            row.update(beat_no=F("beat_no") + 1, reserved=_reserved(), queues=self._queues())
+            row.update(
+                beat_no=F("beat_no") + 1,
+                reserved=_reserved(),
+                queues=self._queues(),
+                processes=_processes(),
+            )
         )
 
     def _register(self) -> UUID:
         controller = self._consumer.controller
+        end_leftovers(now=database_now())
         row = WorkerProcess.objects.create(
             scope=settings.SCHEDULER_SCOPE,
             hostname=self._consumer.hostname,
+            host=processes.this_host(),
             pid=os.getpid(),
+            processes=_processes(),
             pool=controller.pool_cls.__module__.rpartition(".")[2],
             concurrency=controller.concurrency or 1,
-            can_stop=controller.pool_cls.__module__.endswith("prefork"),
+            can_stop=runtime.can_stop,
             queues=self._queues(),
             started_at=database_now(),
         )
@@ -103,6 +113,13 @@ def _serve(consumer: Any, queue: str) -> None:
     if queue.startswith(f"{settings.SCHEDULER_SCOPE}."):
         consumer.app.amqp.queues[queue]  # declares it with the app's queue type
     consumer.add_task_queue(queue)
+
+
+def _processes() -> list[processes.Identity]:
+    """Return this process and those of its pool, for whoever has to clear up after us."""
+    pool = getattr(runtime.pool, "_pool", None) or []
+    pids = [os.getpid(), *(process.pid for process in list(pool))]
+    return [known for pid in pids if (known := processes.identity(pid)) is not None]
 
 
 def _reserved() -> dict[str, int]:

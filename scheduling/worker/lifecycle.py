@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from celery.signals import celeryd_init, task_unknown, worker_init, worker_shutdown
+from celery.signals import (
+    celeryd_init,
+    task_unknown,
+    worker_init,
+    worker_process_init,
+    worker_shutdown,
+    worker_shutting_down,
+)
+from django.conf import settings
 
 from scheduling.fence import HEADER, Fence
 from scheduling.worker import lost_redis
 from scheduling.worker.child import tell_retries
+from scheduling.worker.processes import lead_a_group
 from scheduling.worker.runtime import runtime
 from scheduling.worker.step import LedgerStep
 
@@ -38,6 +47,19 @@ def _note_unknown_task(message: Any, name: str, **_: Any) -> None:
             f"no worker that took it knows the task {name!r}: load its module or correct the job"
         )
         runtime.recorder.note_unknown_task(fence, error)
+
+
+@worker_process_init.connect(weak=False)
+def _lead_a_group(**_: Any) -> None:
+    """In each pool process: what a task starts can then be ended with it."""
+    lead_a_group()
+
+
+@worker_shutting_down.connect(weak=False)
+def _bound_the_stop(**_: Any) -> None:
+    """In a signal handler: what runs may finish, within the operator's limit (SPEC A17)."""
+    if runtime.stopper is not None:
+        runtime.stopper.release_all_after(settings.OPS_STOP_SECONDS)
 
 
 @worker_shutdown.connect(weak=False)

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
@@ -18,7 +19,14 @@ from scheduling.clock import OUTAGE, database_now
 from scheduling.ending import Ending
 from scheduling.fence import Fence
 from scheduling.states import Outcome
-from scheduling.transitions import finish, note_unknown_task, start
+from scheduling.transitions import (
+    end_stopping,
+    finish,
+    lose,
+    note_unknown_task,
+    release,
+    start,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +40,7 @@ Answer = Callable[[bool], object]
 @dataclass(frozen=True)
 class _Start:
     fence: Fence
+    limit: timedelta | None
     answer: Answer
 
 
@@ -48,7 +57,14 @@ class _UnknownTask:
     answer: Answer
 
 
-Item = _Start | _Finish | _UnknownTask
+@dataclass(frozen=True)
+class _Gone:
+    fence: Fence
+    outcome: Outcome  # of an attempt that nobody told to stop: released or lost
+    answer: Answer
+
+
+Item = _Start | _Finish | _Gone | _UnknownTask
 
 
 class Recorder(threading.Thread):
@@ -59,17 +75,25 @@ class Recorder(threading.Thread):
         self._worker_id = worker_id
         self._items: deque[Item] = deque()
         self._group_size = MOST_IN_A_COMMIT
+        self._in_doubt = False  # whether a commit that was tried may have happened
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._outage = threading.Event()  # never set: even while stopping an outage is waited out
 
-    def ask_start(self, fence: Fence, answer: Answer) -> None:
-        """Ask whether this attempt may start; the answer is True only if it was granted."""
-        self._put(_Start(fence, answer))
+    def ask_start(self, fence: Fence, limit: timedelta | None, answer: Answer) -> None:
+        """Ask whether this attempt may start; the answer is True only if it was granted.
+
+        `limit` is the hard limit that its task declares.
+        """
+        self._put(_Start(fence, limit, answer))
 
     def record_end(self, ending: Ending, answer: Answer) -> None:
         """Record how an attempt ended; False answers that the ledger had given it away."""
         self._put(_Finish(ending, answer))
+
+    def record_gone(self, fence: Fence, outcome: Outcome, answer: Answer = lambda _: None) -> None:
+        """Record that nothing is left of an attempt: as it was told to stop, or as `outcome`."""
+        self._put(_Gone(fence, outcome, answer))
 
     def note_unknown_task(self, fence: Fence, error: str) -> None:
         """Say on a run why its message was dropped here; nobody waits for the answer."""
@@ -108,13 +132,14 @@ class Recorder(threading.Thread):
             if len(group) == 1:
                 self._give_up(error)
             return
-        self._group_size = MOST_IN_A_COMMIT
+        self._group_size, self._in_doubt = MOST_IN_A_COMMIT, False
         for item in group:
             self._items.popleft()
             self._answer(item, granted=_fence_of(item) in granted)
 
     def _wait_out(self, error: Exception) -> None:
         logger.warning("database_unreachable", extra={"error": str(error)})
+        self._in_doubt = True
         connection.close()
         self._outage.wait(OUTAGE_WAIT_SECONDS)
 
@@ -141,11 +166,32 @@ class Recorder(threading.Thread):
         for item in group:
             if isinstance(item, _UnknownTask):
                 granted |= note_unknown_task([item.fence], error=item.error)
-        worker_id = self._worker_id()
-        fences = [item.fence for item in group if isinstance(item, _Start)]
-        if fences and worker_id is not None:
-            granted |= start(fences, worker_id=worker_id, now=now)
+        granted |= self._write_starts([item for item in group if isinstance(item, _Start)], now)
+        # Behind the starts: an attempt can be told to stop before its start is answered.
+        granted |= _write_gone([item for item in group if isinstance(item, _Gone)], now)
         return granted
+
+    def _write_starts(self, starts: Sequence[_Start], now: datetime) -> set[Fence]:
+        worker_id = self._worker_id()
+        if not starts or worker_id is None:
+            return set()
+        return start(
+            [item.fence for item in starts],
+            worker_id=worker_id,
+            now=now,
+            limits={item.fence: item.limit for item in starts if item.limit is not None},
+            in_doubt=self._in_doubt,
+        )
+
+
+def _write_gone(items: Sequence[_Gone], now: datetime) -> set[Fence]:
+    if not items:
+        return set()
+    ended = end_stopping([item.fence for item in items], now=now, seen_gone=True)
+    for outcome, write in ((Outcome.RELEASED, release), (Outcome.LOST, lose)):
+        if fences := [item.fence for item in items if item.outcome is outcome]:
+            ended |= write(fences, now=now)
+    return ended
 
 
 def _not_recordable(ending: Ending, error: Exception) -> Ending:

@@ -8,12 +8,12 @@ result of an attempt that was given away changes nothing (DESIGN rules 4 and 5).
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from celery.exceptions import TaskRevokedError
 from celery.worker import state
-from celery.worker.request import Request
 
 from scheduling.ending import Ending
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence, parse_retries
@@ -21,11 +21,12 @@ from scheduling.logs import configured_redactor
 from scheduling.worker import endings
 from scheduling.worker.child import Returned, trace_run
 from scheduling.worker.runtime import runtime
+from scheduling.worker.stoppable import StoppableRequest
 
 logger = logging.getLogger(__name__)
 
 
-class LedgerRequest(Request):
+class LedgerRequest(StoppableRequest):
     """Celery's request, fenced when its message names an attempt.
 
     Celery subclasses this class and shadows `execute_using_pool` and `on_success`; the fenced
@@ -34,7 +35,6 @@ class LedgerRequest(Request):
 
     _app: Any
     _request_dict: dict[str, Any]
-    _fence: Fence
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,13 +52,22 @@ class LedgerRequest(Request):
     # -- start -----------------------------------------------------------------------------------
 
     def _ask_then_execute(self, pool: Any, **_: Any) -> None:
+        if not runtime.attempts.enter(self._fence, self):
+            self._drop()  # a second message of an attempt that is in hand here
+            raise TaskRevokedError(self.id)
         if runtime.mailbox.has_loop:
-            runtime.recorder.ask_start(self._fence, partial(self._start_answered, pool))
+            runtime.recorder.ask_start(
+                self._fence, self._declared_limit(), partial(self._start_answered, pool)
+            )
         elif self._ask_and_wait():
             self._execute(pool)
         else:
             self._drop()
             raise TaskRevokedError(self.id)
+
+    def _declared_limit(self) -> timedelta | None:
+        seconds = self.task.time_limit
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def _start_answered(self, pool: Any, granted: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread: have the event loop go on."""
@@ -73,13 +82,16 @@ class LedgerRequest(Request):
             answers.append(granted)
             answered.set()
 
-        runtime.recorder.ask_start(self._fence, note)
+        runtime.recorder.ask_start(self._fence, self._declared_limit(), note)
         answered.wait()
         return answers[0]
 
     def _execute(self, pool: Any) -> None:
-        hard, soft = self.time_limits
-        pool.apply_async(
+        if not self.begin():
+            self._refuse()
+            return
+        _, soft = self.time_limits
+        self.job = pool.apply_async(
             partial(trace_run, fast=self._app.use_fast_trace_task),
             args=(
                 self.type,
@@ -94,7 +106,7 @@ class LedgerRequest(Request):
             callback=self._on_return,
             error_callback=self.on_failure,
             soft_timeout=soft or self.task.soft_time_limit,
-            timeout=hard or self.task.time_limit,
+            # No hard limit here: the deadline is the ledger's, and the stopper keeps it.
             correlation_id=self.id,
         )
 
@@ -107,6 +119,7 @@ class LedgerRequest(Request):
         logger.info("start_refused", extra={"fence": str(self._fence)})
         state.task_ready(self)
         self._settled = True
+        runtime.attempts.leave(self._fence, self)
         self.acknowledge()
 
     # -- end -------------------------------------------------------------------------------------
@@ -137,7 +150,8 @@ class LedgerRequest(Request):
             return
         ending = self._read(endings.failure, exc_info)
         celery_part = partial(super().on_failure, exc_info, False, return_ok)
-        self._record(ending, partial(self._after_failure, celery_part, ending))
+        then = partial(self._after_failure, celery_part, ending)
+        self._record(ending, then, died=endings.tells_of_death(exc_info))
 
     def _after_failure(self, celery_part: Callable[[], object], ending: Ending) -> None:
         celery_part()
@@ -148,7 +162,7 @@ class LedgerRequest(Request):
         """Record a hard timeout; a soft one comes back as the task's own exception."""
         celery_part = partial(super().on_timeout, soft, timeout)
         if self.fenced and not soft:
-            self._record(endings.hard_timeout(self._fence, timeout), celery_part)
+            self._record(endings.hard_timeout(self._fence, timeout), celery_part, died=True)
         else:
             celery_part()
 
@@ -160,17 +174,23 @@ class LedgerRequest(Request):
             logger.exception("end_not_readable", extra={"fence": str(self._fence)})
             return endings.unreadable(self._fence, report, error)
 
-    def _record(self, ending: Ending, then: Callable[[], object]) -> None:
-        runtime.recorder.record_end(ending, partial(self._end_answered, then))
+    def _record(self, ending: Ending, then: Callable[[], object], *, died: bool = False) -> None:
+        """Record an end of its own; of a process that was stopped the stopper tells."""
+        finish = partial(self._settle, then)
+        if died and self.dies_of_stop(finish):
+            return
+        self.end()
+        runtime.recorder.record_end(ending, partial(self._end_answered, finish))
 
-    def _end_answered(self, then: Callable[[], object], recorded: bool) -> None:  # noqa: FBT001
+    def _end_answered(self, finish: Callable[[], None], recorded: bool) -> None:  # noqa: FBT001
         if not recorded:
             logger.info("late_result_ignored", extra={"fence": str(self._fence)})
-        runtime.mailbox.post(partial(self._settle, then))
+        runtime.mailbox.post(finish)
 
     def _settle(self, then: Callable[[], object]) -> None:
         """Only now may the message go: its end is in the ledger, or belongs to nobody."""
         self._settled = True
+        runtime.attempts.leave(self._fence, self)
         then()
         self.acknowledge()
 

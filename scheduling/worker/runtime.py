@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from scheduling.worker.attempts import Attempts
 from scheduling.worker.mailbox import Mailbox
 from scheduling.worker.recorder import Recorder
 
@@ -14,7 +15,9 @@ class Runtime:
 
     def __init__(self) -> None:
         self.mailbox = Mailbox()
+        self.attempts: Attempts[Any] = Attempts()
         self.recorder = Recorder(lambda: self.worker_id)
+        self.stopper: Any = None
         self.heartbeat: Any = None
         self.worker_id: UUID | None = None
         self.controller: Any = None
@@ -26,6 +29,24 @@ class Runtime:
         if release is not None:
             release()
 
+    @property
+    def pool(self) -> Any:
+        """Billiard's pool of processes; None for the other kinds."""
+        return self.controller.pool._pool if self.can_stop else None  # noqa: SLF001 no public way
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether what runs here runs in processes that can be stopped for certain."""
+        return self.controller is not None and self.controller.pool_cls.__module__.endswith(
+            "prefork"
+        )
+
+    def expect_termination(self, pid: int) -> None:
+        """Have the pool report the death of this process at once, and not as an accident."""
+        process, _ = self.pool._process_by_pid(pid)  # noqa: SLF001
+        if process is not None:
+            process._controlled_termination = process._job_terminated = True  # noqa: SLF001
+
     def start_recorder(self) -> None:
         """Begin to answer: requests that came before there was a worker row have waited."""
         if not self.recorder.is_alive():
@@ -33,6 +54,8 @@ class Runtime:
 
     def leave(self) -> None:
         """Write what is left, then say goodbye: what still runs after that is given to others."""
+        if self.stopper is not None:
+            self.stopper.end()
         if self.recorder.is_alive():
             self.recorder.stop(WRITE_OUT_SECONDS)
         if self.heartbeat is not None:

@@ -9,6 +9,7 @@ from celery import bootsteps
 
 from scheduling.worker.heartbeat import Heartbeat
 from scheduling.worker.runtime import runtime
+from scheduling.worker.stopper import Stopper
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,15 @@ class LedgerStep(bootsteps.StartStopStep):
         if runtime.heartbeat is None:
             runtime.controller = consumer.controller
             consumer.create_task_handler = partial(guarded_handler, consumer)
+            runtime.stopper = Stopper(
+                worker_id=lambda: runtime.worker_id,
+                attempts=runtime.attempts,
+                recorder=runtime.recorder,
+                can_stop=runtime.can_stop,
+            )
             runtime.heartbeat = Heartbeat(consumer)
             runtime.heartbeat.start()
+            runtime.stopper.start()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """Celery calls this whenever its event loop begins anew."""

@@ -8,7 +8,8 @@ from scheduling.engine.liveness import Liveness
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
 from scheduling.engine.recover import (
-    end_overdue,
+    end_unconfirmed_stops,
+    stop_overdue,
     expire_waiting,
     publish_unsent,
     take_from_lost_workers,
@@ -88,13 +89,29 @@ def test_what_a_stopped_worker_left_is_released_and_not_charged(make_job: JobMak
     assert run.attempts.get().outcome == "released"
 
 
-def test_a_run_whose_live_worker_never_reports_its_end_is_ended(make_job: JobMaker) -> None:
+def test_a_run_past_its_deadline_is_told_to_stop_and_keeps_its_slot(make_job: JobMaker) -> None:
     run, now = claimed(make_job(timeout=timedelta(seconds=10), max_retries=0))
     start([Fence(run.pk, 1)], worker_id=worker_at(now).pk, now=now)
-    assert end_overdue("real", now=now + timedelta(seconds=69)) == 0
-    assert end_overdue("real", now=now + timedelta(seconds=71)) == 1
+    assert stop_overdue("real", now=now + timedelta(seconds=39)) == 0
+    assert stop_overdue("real", now=now + timedelta(seconds=41)) == 1
     run.refresh_from_db()
-    assert (run.state, run.error_code) == (RunState.TIMEOUT, "Overdue")
+    assert run.state == RunState.STOPPING
+    assert Run.objects.holding_slot().get() == run
+    assert run.attempts.get().stop_for == "timeout"
+
+
+def test_a_stop_that_a_silent_worker_never_confirmed_ends_behind_a_margin(
+    make_job: JobMaker,
+) -> None:
+    run, now = claimed(make_job(timeout=timedelta(seconds=10), max_retries=0))
+    start([Fence(run.pk, 1)], worker_id=worker_at(now).pk, now=now)
+    stop_overdue("real", now=now + timedelta(seconds=41))
+    WorkerProcess.objects.update(lost_at=now)
+    assert end_unconfirmed_stops("real", now=now + timedelta(seconds=4)) == 0
+    assert end_unconfirmed_stops("real", now=now + timedelta(seconds=6)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == (RunState.TIMEOUT, "TimeLimitExceeded")
+    assert run.attempts.get().gone_at is None
 
 
 def test_without_a_broker_nothing_is_lost_and_nothing_counts_as_sent(make_job: JobMaker) -> None:

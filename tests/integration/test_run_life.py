@@ -8,7 +8,7 @@ import pytest
 from scheduling.clock import database_now
 from scheduling.ending import Ending
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.recover import fail_unknown_tasks
+from scheduling.engine.recover import fail_unstartable
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProcess
@@ -151,7 +151,7 @@ def test_a_late_result_of_an_attempt_that_was_given_away_changes_nothing(
     make_job: JobMaker, worker: WorkerProcess
 ) -> None:
     run, fence, now = started(make_job(), worker)
-    assert lose([run.pk], now=now) == 1
+    assert lose([fence], now=now) == {fence}
     late = Ending(fence=fence, outcome=Outcome.DONE, result="late")
     assert finish([late], now=now) == set()
     run.refresh_from_db()
@@ -160,12 +160,12 @@ def test_a_late_result_of_an_attempt_that_was_given_away_changes_nothing(
 
 
 def test_a_run_that_lost_two_workers_fails(make_job: JobMaker, worker: WorkerProcess) -> None:
-    run, _, now = started(make_job(), worker)
-    lose([run.pk], now=now)
+    run, fence, now = started(make_job(), worker)
+    lose([fence], now=now)
     resolve_waiting("real", now=now)
     claim_all(now=now)
     start([Fence(run.pk, 2)], worker_id=worker.pk, now=now)
-    lose([run.pk], now=now)
+    lose([Fence(run.pk, 2)], now=now)
     run.refresh_from_db()
     assert (run.state, run.error_code) == (RunState.FAILED, "WorkerLost")
 
@@ -203,8 +203,8 @@ def test_a_worker_that_knows_the_task_clears_what_one_that_did_not_had_noted(
     fence = Fence(run.pk, 1)
     assert note_unknown_task([fence], error="no worker knows it") == {fence}
     start([fence], worker_id=worker.pk, now=now)
-    release([run.pk], now=now)
+    release([fence], now=now)
     claim_all(now=now)
-    assert fail_unknown_tasks("real", now=now + timedelta(minutes=5)) == 0
+    assert fail_unstartable("real", now=now + timedelta(minutes=5)) == 0
     run.refresh_from_db()
     assert (run.state, run.error, run.error_code) == (RunState.QUEUED, "", "")

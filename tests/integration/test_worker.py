@@ -11,7 +11,7 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.publish import Publisher
-from scheduling.engine.recover import fail_unknown_tasks
+from scheduling.engine.recover import fail_unstartable
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence
 from scheduling.models import Job, Run, WorkerProcess
@@ -228,9 +228,10 @@ def test_other_pools_are_fenced_too(
     cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, pool: str
 ) -> None:
     cluster.worker("--pool", pool)
-    run = send(make_job(queue="real.default"), publisher, operator, times=3)
+    anyone = {"queue": "real.default", "timeout": None}
+    run = send(make_job(**anyone), publisher, operator, times=3)
     wait_for_state(run, RunState.DONE)
-    failing = make_job("fails", task="tests.leaks", queue="real.default")
+    failing = make_job("fails", task="tests.leaks", **anyone)
     wait_for_state(send(failing, publisher, operator), RunState.FAILED)
     assert run.attempts.count() == 1
     assert not WorkerProcess.objects.get().can_stop
@@ -278,8 +279,8 @@ def test_a_task_that_no_worker_knows_says_so_and_fails_after_a_grace(
 
     wait_for(told, seconds=20, what="the run says why it does not start")
     now = database_now()
-    assert fail_unknown_tasks("real", now=now) == 0
-    assert fail_unknown_tasks("real", now=now + timedelta(seconds=61)) == 1
+    assert fail_unstartable("real", now=now) == 0
+    assert fail_unstartable("real", now=now + timedelta(seconds=61)) == 1
     run.refresh_from_db()
     assert (run.state, run.reason) == (RunState.FAILED, "UnknownTask")
 

@@ -1,0 +1,57 @@
+"""Runs are told to stop: what waits ends at once, what runs is `stopping` until it is gone."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from scheduling.fence import Fence
+from scheduling.models import Attempt, Run
+from scheduling.models.event import EventKind
+from scheduling.states import Outcome, RunState
+from scheduling.transitions.rows import locked, locked_by_fence, move, tell
+
+UNSTARTED = (RunState.PENDING, RunState.READY, RunState.QUEUED)
+
+
+def cancel(run_ids: Collection[UUID], *, reason: str, now: datetime) -> list[Run]:
+    """Cancel open runs; return those that it still met, each in its new state."""
+    with transaction.atomic():
+        won = locked(run_ids, {*UNSTARTED, RunState.RUNNING})
+        running = [run for run in won if run.state == RunState.RUNNING]
+        waiting = [run for run in won if run.state != RunState.RUNNING]
+        for run in waiting:
+            move(run, RunState.CANCELLED)
+            run.reason, run.finished_at, run.next_attempt_at = reason, now, None
+        Run.objects.bulk_update(waiting, ["state", "reason", "finished_at", "next_attempt_at"])
+        tell(waiting, EventKind.CANCELLED, now)
+        _tell_to_stop(running, Outcome.CANCELLED, reason=reason, now=now)
+    return won
+
+
+def time_out(fences: Collection[Fence], *, now: datetime) -> int:
+    """Tell the attempts that are past their deadline to stop; return how many."""
+    with transaction.atomic():
+        won = locked_by_fence(fences, RunState.RUNNING)
+        late = [run for run in won if run.deadline_at is not None and run.deadline_at <= now]
+        _tell_to_stop(late, Outcome.TIMEOUT, reason="deadline", now=now)
+    return len(late)
+
+
+def note_stop_delivered(fences: Collection[Fence], *, now: datetime) -> None:
+    """Remember when the worker signalled the processes of these attempts."""
+    numbers = {fence.run_id: fence.attempt for fence in fences}
+    attempts = Attempt.objects.filter(run_id__in=numbers, stop_delivered_at=None)
+    told = [a.pk for a in attempts if a.number == numbers[a.run_id]]
+    Attempt.objects.filter(pk__in=told).update(stop_delivered_at=now)
+
+
+def _tell_to_stop(runs: list[Run], outcome: Outcome, *, reason: str, now: datetime) -> None:
+    for run in runs:
+        move(run, RunState.STOPPING)
+        run.reason = reason
+    Run.objects.bulk_update(runs, ["state", "reason"])
+    Attempt.objects.filter(id__in=[run.attempt_id for run in runs]).update(
+        stop_for=outcome, stop_requested_at=now
+    )
