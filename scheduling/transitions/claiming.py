@@ -5,6 +5,7 @@ from datetime import datetime
 
 from uuid_utils.compat import uuid7
 
+from scheduling.bulk import update_rows
 from scheduling.models import Run
 from scheduling.states import RunState
 from scheduling.transitions.rows import move
@@ -19,8 +20,6 @@ def claim(runs: Sequence[Run], *, now: datetime) -> None:
         run.queued_at = now
         run.published_at = None
         run.publish_count = 0
-    Run.objects.bulk_update(
-        runs,
-        ["state", "attempt", "attempt_id", "queued_at", "published_at", "publish_count"],
-        batch_size=200,
+    update_rows(
+        runs, ["state", "attempt", "attempt_id", "queued_at", "published_at", "publish_count"]
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.bulk import update_rows
 from scheduling.models import Run
 from scheduling.states import RunState, SkipReason
 from scheduling.transitions.rows import locked, move
@@ -19,5 +20,5 @@ def skip(run_ids: Collection[UUID], reason: SkipReason, *, now: datetime) -> int
             move(run, RunState.SKIPPED)
             run.reason = reason
             run.finished_at = now
-        Run.objects.bulk_update(won, ["state", "reason", "finished_at"])
+        update_rows(won, ["state", "reason", "finished_at"])
     return len(won)

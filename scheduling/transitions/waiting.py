@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.bulk import update_rows
 from scheduling.models import Run
 from scheduling.states import RunState
 from scheduling.transitions.rows import locked, move
@@ -24,5 +25,5 @@ def make_ready(run_ids: Collection[UUID], *, now: datetime) -> int:
             move(run, RunState.READY)
             run.ready_at = run.ready_at or now
             run.next_attempt_at = None
-        Run.objects.bulk_update(won, ["state", "ready_at", "next_attempt_at"])
+        update_rows(won, ["state", "ready_at", "next_attempt_at"])
     return len(won)
