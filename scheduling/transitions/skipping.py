@@ -7,7 +7,6 @@ from uuid import UUID
 from django.db import transaction
 
 from scheduling.bulk import update_rows
-from scheduling.models import Run
 from scheduling.states import RunState, SkipReason
 from scheduling.transitions.rows import locked, move
 
