@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import F
 
+from scheduling.bulk import update_rows
 from scheduling.ending import Ending
 from scheduling.models import JobStatus, Run
 from scheduling.states import Outcome
@@ -31,7 +32,7 @@ def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime)
     for status in statuses:
         for run in by_job[status.job_id]:
             _note_attempt(status, run, reports[run.id].outcome, now)
-    JobStatus.objects.bulk_update(
+    update_rows(
         statuses, ["last_run_at", "last_status", "last_error", "consecutive_errors", "tripped_at"]
     )
 

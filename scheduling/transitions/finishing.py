@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.bulk import update_rows
 from scheduling.ending import Ending
 from scheduling.fence import Fence
 from scheduling.job_status import note_on_jobs
@@ -58,14 +59,16 @@ def end_stopping(fences: Collection[Fence], *, now: datetime, seen_gone: bool) -
         return _end(won, stops, now, gone=set(stops) if seen_gone else set())
 
 
-def release(fences: Collection[Fence], *, now: datetime) -> set[Fence]:
-    """Give back, uncharged, what a stopped worker left undone (SPEC A17)."""
+def release(
+    fences: Collection[Fence], *, now: datetime, reason: str = "worker_stopped"
+) -> set[Fence]:
+    """Give back, uncharged, what a stopped or busy worker left undone (SPEC A17)."""
     with transaction.atomic():
         won = locked_by_fence(fences, RunState.RUNNING)
         for run in won:
             move(run, RunState.READY)
-            run.reason, run.deadline_at = "worker_stopped", None
-        Run.objects.bulk_update(won, ["state", "reason", "deadline_at"])
+            run.reason, run.deadline_at = reason, None
+        update_rows(won, ["state", "reason", "deadline_at"])
         Attempt.objects.filter(id__in=[run.attempt_id for run in won]).update(
             finished_at=now, outcome=Outcome.RELEASED
         )
@@ -95,7 +98,7 @@ def _end(
 ) -> set[Fence]:
     for run in runs:
         apply_ending(run, reports[run.id], now)
-    Run.objects.bulk_update(runs, ENDED_FIELDS)
+    update_rows(runs, ENDED_FIELDS)
     _end_attempts(runs, reports, now, gone)
     for state, kind in EVENT_OF_STATE.items():
         tell([run for run in runs if run.state == state], kind, now)
@@ -106,15 +109,19 @@ def _end(
 def _end_attempts(
     runs: list[Run], reports: Mapping[UUID, Ending], now: datetime, gone: Collection[UUID]
 ) -> None:
-    attempts = list(Attempt.objects.filter(id__in=[run.attempt_id for run in runs]))
-    for attempt in attempts:
-        report = reports[attempt.run_id]
-        attempt.finished_at, attempt.outcome = now, report.outcome
-        attempt.error, attempt.error_code = report.error, report.error_code
-        attempt.gone_at = now if attempt.run_id in gone else None
-    Attempt.objects.bulk_update(
-        attempts, ["finished_at", "outcome", "error", "error_code", "gone_at"]
-    )
+    attempts = [
+        Attempt(
+            id=run.attempt_id,
+            finished_at=now,
+            outcome=reports[run.id].outcome,
+            error=reports[run.id].error,
+            error_code=reports[run.id].error_code,
+            gone_at=now if run.id in gone else None,
+        )
+        for run in runs
+        if run.attempt_id is not None
+    ]
+    update_rows(attempts, ["finished_at", "outcome", "error", "error_code", "gone_at"])
 
 
 def _fence(run: Run) -> Fence:

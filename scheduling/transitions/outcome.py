@@ -26,10 +26,9 @@ def policy_of(run: Run) -> RetryPolicy:
 def apply_ending(run: Run, ending: Ending, now: datetime) -> None:
     """Move the run to its verdict, or back to wait for the next attempt."""
     run.deadline_at = None
-    run.error, run.error_code = ending.error, ending.error_code
+    run.result, run.error, run.error_code = ending.result, ending.error, ending.error_code
     match ending.outcome:
         case Outcome.DONE:
-            run.result = ending.result
             _conclude(run, RunState.DONE, now, reason="")
         case Outcome.CANCELLED:
             _conclude(run, RunState.CANCELLED, now, reason=run.reason)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.bulk import update_rows
 from scheduling.models import Run
 from scheduling.models.event import EventKind
 from scheduling.states import RAN, RunState
@@ -26,6 +27,6 @@ def reopen(run_ids: Collection[UUID], *, now: datetime) -> list[Run]:
             run.reason, run.result, run.error, run.error_code = "retry", None, "", ""
             run.retry_count = run.lost_count = 0
             run.not_before = run.next_attempt_at = run.expires_at = run.finished_at = None
-        Run.objects.bulk_update(won, REOPENED_FIELDS)
+        update_rows(won, REOPENED_FIELDS)
         tell(won, EventKind.RETRYING, now)
     return won

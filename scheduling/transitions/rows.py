@@ -10,12 +10,13 @@ from scheduling.models import Run, RunEvent
 from scheduling.models.event import EventKind
 from scheduling.states import TRANSITIONS, RunState
 
+WHAT_IT_DOES = ("args", "params", "routing", "result")  # heavy, and no transition looks at it
+
 
 def locked(run_ids: Collection[UUID], states: set[RunState]) -> list[Run]:
     """Lock first, in id order, then look: what is selected is what was won."""
-    return list(
-        Run.objects.select_for_update().filter(id__in=run_ids, state__in=states).order_by("id")
-    )
+    runs = Run.objects.select_for_update().filter(id__in=run_ids, state__in=states)
+    return list(runs.defer(*WHAT_IT_DOES).order_by("id"))
 
 
 def locked_by_fence(fences: Iterable[Fence], *states: RunState) -> list[Run]:

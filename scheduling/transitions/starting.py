@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
+from scheduling.bulk import update_rows
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
@@ -47,7 +48,7 @@ def start(
         for run in won:
             limit = run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
             _begin(run, worker, limit or (limits or {}).get(_fence(run)), now)
-        Run.objects.bulk_update(won, STARTED_FIELDS)
+        update_rows(won, STARTED_FIELDS)
         _open_attempts(won, now)
         tell(won, EventKind.STARTED, now)
         if in_doubt:
@@ -107,7 +108,7 @@ def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
         for run in won:
             move(run, RunState.FAILED)
             run.reason, run.finished_at = run.error_code, now
-        Run.objects.bulk_update(won, ["state", "reason", "finished_at"])
+        update_rows(won, ["state", "reason", "finished_at"])
         tell(won, EventKind.FAILED, now)
     return len(won)
 

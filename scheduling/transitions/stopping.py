@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.bulk import update_rows
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Run
 from scheduling.models.event import EventKind
@@ -24,7 +25,7 @@ def cancel(run_ids: Collection[UUID], *, reason: str, now: datetime) -> list[Run
         for run in waiting:
             move(run, RunState.CANCELLED)
             run.reason, run.finished_at, run.next_attempt_at = reason, now, None
-        Run.objects.bulk_update(waiting, ["state", "reason", "finished_at", "next_attempt_at"])
+        update_rows(waiting, ["state", "reason", "finished_at", "next_attempt_at"])
         tell(waiting, EventKind.CANCELLED, now)
         _tell_to_stop(running, Outcome.CANCELLED, reason=reason, now=now)
     return won
@@ -51,7 +52,7 @@ def _tell_to_stop(runs: list[Run], outcome: Outcome, *, reason: str, now: dateti
     for run in runs:
         move(run, RunState.STOPPING)
         run.reason = reason
-    Run.objects.bulk_update(runs, ["state", "reason"])
+    update_rows(runs, ["state", "reason"])
     Attempt.objects.filter(id__in=[run.attempt_id for run in runs]).update(
         stop_for=outcome, stop_requested_at=now
     )

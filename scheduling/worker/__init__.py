@@ -1,8 +1,12 @@
 """The worker's side of the ledger, installed in every worker that loads this app.
 
 `lifecycle` hooks into Celery's start; `step` ties the parts to each life of the consumer:
-`heartbeat` proves the process alive, `request` is the fence around a message, `recorder` writes
-starts and finishes from a thread of its own, `mailbox` carries its answers back to the event loop,
-`child` is what differs inside the pool process, `endings` reads what Celery reports of an attempt,
-and `lost_redis` keeps the worker from dying with its broker.
+`heartbeat` proves the process alive and first clears `leftovers`, `request` is the fence around a
+message, `recorder` writes starts and finishes from a thread of its own, `mailbox` carries its
+answers back to the event loop, `window` says how far ahead work is taken, `child` is what differs
+inside the pool process, `endings` reads what Celery reports of an attempt.
+
+`stopper` ends what is to be stopped, by `stop` after `stop`, with what `processes` knows of process
+groups; a request is `stoppable` at any point of its life, `attempts` lists those in hand.
+`redis_qos`, `reconnect` and `task_events` are what we do otherwise than Celery and kombu.
 """

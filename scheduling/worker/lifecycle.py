@@ -13,7 +13,7 @@ from celery.signals import (
 from django.conf import settings
 
 from scheduling.fence import HEADER, Fence
-from scheduling.worker import lost_redis
+from scheduling.worker import redis_qos
 from scheduling.worker.child import tell_retries
 from scheduling.worker.processes import lead_a_group
 from scheduling.worker.runtime import runtime
@@ -27,7 +27,7 @@ def _add_step(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Before the blueprint is built: the consumer gets our step."""
     instance.app.steps["consumer"].add(LedgerStep)
     runtime.follow_queues = not options.get("queues")
-    lost_redis.install()
+    redis_qos.install()
 
 
 @worker_init.connect(weak=False)

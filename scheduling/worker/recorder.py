@@ -60,7 +60,7 @@ class _UnknownTask:
 @dataclass(frozen=True)
 class _Gone:
     fence: Fence
-    outcome: Outcome  # of an attempt that nobody told to stop: released or lost
+    released: str  # why it was; empty: lost, unless the ledger wanted it stopped
     answer: Answer
 
 
@@ -91,9 +91,11 @@ class Recorder(threading.Thread):
         """Record how an attempt ended; False answers that the ledger had given it away."""
         self._put(_Finish(ending, answer))
 
-    def record_gone(self, fence: Fence, outcome: Outcome, answer: Answer = lambda _: None) -> None:
-        """Record that nothing is left of an attempt: as it was told to stop, or as `outcome`."""
-        self._put(_Gone(fence, outcome, answer))
+    def record_gone(
+        self, fence: Fence, *, released: str = "", answer: Answer = lambda _: None
+    ) -> None:
+        """Record that nothing is left of an attempt: as it was told to stop, released or lost."""
+        self._put(_Gone(fence, released, answer))
 
     def note_unknown_task(self, fence: Fence, error: str) -> None:
         """Say on a run why its message was dropped here; nobody waits for the answer."""
@@ -188,9 +190,9 @@ def _write_gone(items: Sequence[_Gone], now: datetime) -> set[Fence]:
     if not items:
         return set()
     ended = end_stopping([item.fence for item in items], now=now, seen_gone=True)
-    for outcome, write in ((Outcome.RELEASED, release), (Outcome.LOST, lose)):
-        if fences := [item.fence for item in items if item.outcome is outcome]:
-            ended |= write(fences, now=now)
+    for reason in {item.released for item in items}:
+        fences = [item.fence for item in items if item.released == reason]
+        ended |= release(fences, now=now, reason=reason) if reason else lose(fences, now=now)
     return ended
 
 

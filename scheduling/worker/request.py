@@ -7,6 +7,7 @@ result of an attempt that was given away changes nothing (DESIGN rules 4 and 5).
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -51,15 +52,16 @@ class LedgerRequest(StoppableRequest):
 
     # -- start -----------------------------------------------------------------------------------
 
-    def _ask_then_execute(self, pool: Any, **_: Any) -> None:
-        if not runtime.attempts.enter(self._fence, self):
+    def ask(self) -> None:
+        """In the event loop: ask for the start; when it is granted, wait for a free process."""
+        if runtime.attempts.enter(self._fence, self):
+            runtime.recorder.ask_start(self._fence, self._declared_limit(), self._start_answered)
+        else:
             self._drop()  # a second message of an attempt that is in hand here
-            raise TaskRevokedError(self.id)
-        if runtime.mailbox.has_loop:
-            runtime.recorder.ask_start(
-                self._fence, self._declared_limit(), partial(self._start_answered, pool)
-            )
-        elif self._ask_and_wait():
+
+    def _ask_then_execute(self, pool: Any, **_: Any) -> None:
+        """Without an event loop: the pool's own thread asks, and waits for the answer."""
+        if runtime.attempts.enter(self._fence, self) and self._ask_and_wait() and self.begin():
             self._execute(pool)
         else:
             self._drop()
@@ -69,9 +71,20 @@ class LedgerRequest(StoppableRequest):
         seconds = self.task.time_limit
         return None if seconds is None else timedelta(seconds=seconds)
 
-    def _start_answered(self, pool: Any, granted: bool) -> None:  # noqa: FBT001 an Answer
+    def _start_answered(self, granted: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread: have the event loop go on."""
-        runtime.mailbox.post(partial(self._execute, pool) if granted else self._refuse)
+        runtime.mailbox.post(self._wait_for_slot if granted else self._drop)
+
+    def _wait_for_slot(self) -> None:
+        self.granted_at = time.monotonic()
+        runtime.when_slot_is_free(self._use_slot)
+
+    def _use_slot(self) -> None:
+        if self.begin():
+            self._execute(runtime.controller.pool)
+        else:
+            runtime.release_pool_slot()
+            self._drop()
 
     def _ask_and_wait(self) -> bool:
         """Without an event loop the calling thread may wait for the answer."""
@@ -87,9 +100,6 @@ class LedgerRequest(StoppableRequest):
         return answers[0]
 
     def _execute(self, pool: Any) -> None:
-        if not self.begin():
-            self._refuse()
-            return
         _, soft = self.time_limits
         self.job = pool.apply_async(
             partial(trace_run, fast=self._app.use_fast_trace_task),
@@ -110,11 +120,6 @@ class LedgerRequest(StoppableRequest):
             correlation_id=self.id,
         )
 
-    def _refuse(self) -> None:
-        """Drop the message and give the pool's slot back: two duplicates would stop `-c 2`."""
-        self._drop()
-        runtime.release_pool_slot()
-
     def _drop(self) -> None:
         logger.info("start_refused", extra={"fence": str(self._fence)})
         state.task_ready(self)
@@ -130,6 +135,8 @@ class LedgerRequest(StoppableRequest):
             self.on_failure(value, return_ok=True)
             return
         ending = self._read(endings.success, value)
+        if runtime.window is not None:
+            runtime.window.note_end(seconds)
         brief = value.brief if isinstance(value, Returned) else value
         self._record(ending, partial(self._after_success, brief, seconds))
 

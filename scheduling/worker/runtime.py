@@ -1,5 +1,6 @@
 """The parts of this worker process that requests need, started by `step`, ended by `lifecycle`."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,15 @@ class Runtime:
         self.attempts: Attempts[Any] = Attempts()
         self.recorder = Recorder(lambda: self.worker_id)
         self.stopper: Any = None
+        self.window: Any = None
         self.heartbeat: Any = None
         self.worker_id: UUID | None = None
         self.controller: Any = None
         self.follow_queues = True
+
+    def when_slot_is_free(self, call: Callable[[], None]) -> None:
+        """Have the event loop call when a pool process is free, in the order of asking."""
+        self.controller._quick_acquire(call)  # noqa: SLF001 Celery's own name for it
 
     def release_pool_slot(self) -> None:
         """Give back what Celery acquired for a request that will not run."""

@@ -8,8 +8,11 @@ from typing import Any
 from celery import bootsteps
 
 from scheduling.worker.heartbeat import Heartbeat
+from scheduling.worker.reconnect import remember_jobs
 from scheduling.worker.runtime import runtime
 from scheduling.worker.stopper import Stopper
+from scheduling.worker.task_events import send_in_groups
+from scheduling.worker.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +36,29 @@ class LedgerStep(bootsteps.StartStopStep):
             runtime.heartbeat = Heartbeat(consumer)
             runtime.heartbeat.start()
             runtime.stopper.start()
+        elif runtime.pool is not None:
+            remember_jobs(runtime.pool)
+        send_in_groups(consumer)
+        take_at_once(consumer)
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """Celery calls this whenever its event loop begins anew."""
-        del consumer
         runtime.mailbox.attach(hub)
+        runtime.window = Window(consumer)
+
+
+def take_at_once(consumer: Any) -> None:
+    """Have a fenced request ask for its start when it arrives, not when a process is free."""
+    take = consumer.on_task_request
+
+    def on_task_request(request: Any) -> None:
+        if getattr(request, "fenced", False) and runtime.mailbox.has_loop:
+            request.ask()
+        else:
+            take(request)
+
+    consumer.on_task_request = on_task_request
+    consumer.update_strategies()  # they have taken the one before
 
 
 def guarded_handler(consumer: Any) -> Callable[[Any], None]:

@@ -10,17 +10,22 @@ from scheduling.worker import processes
 from scheduling.worker.runtime import runtime
 
 
-
 class Cause(Enum):
     """Why an attempt is stopped, which says what the ledger is to hear of its end."""
 
     LEDGER = auto()  # the run is `stopping`: cancelled, or past its deadline
     RELEASE = auto()  # this worker is stopped: the run goes back, uncharged
+    YIELD = auto()  # it has not begun, and no process is free: another worker may have one
     SUPERSEDED = auto()  # the run was given away: nobody waits for this attempt
 
 
 # Between SIGTERM, which lets `finally` blocks run, and SIGKILL. Who stops a worker waits for all.
-GRACE_SECONDS = {Cause.LEDGER: 5.0, Cause.RELEASE: 2.0, Cause.SUPERSEDED: 5.0}
+GRACE_SECONDS = {
+    Cause.LEDGER: 5.0,
+    Cause.RELEASE: 2.0,
+    Cause.YIELD: 5.0,
+    Cause.SUPERSEDED: 5.0,
+}
 
 
 class Progress(Enum):

@@ -24,6 +24,7 @@ class StoppableRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lock = threading.Lock()
+        self.granted_at: float | None = None  # by the monotonic clock
         self.began = False  # handed to the pool
         self.over = False  # came to an end of its own
         self.job: Any = None  # the pool's
@@ -37,16 +38,22 @@ class StoppableRequest(Request):
             self.began = not self._told_to_stop
         return self.began
 
+    def unbegin(self) -> None:
+        """The pool has dropped it before any process had it."""
+        with self.lock:
+            self.began = False
+
     def end(self) -> None:
         """It came to an end of its own: from now on its process may serve another."""
         with self.lock:
             self.over = True
 
-    def be_stopped(self) -> bool:
-        """From now on nothing of it starts; False if it is over already."""
+    def be_stopped(self, *, unless_begun: bool = False) -> bool:
+        """From now on nothing of it starts; False if it is over already, or has begun."""
         with self.lock:
-            self._told_to_stop = not self.over
-        return self._told_to_stop
+            stoppable = not self.over and not (unless_begun and self.began)
+            self._told_to_stop = self._told_to_stop or stoppable
+        return stoppable
 
     def dies_of_stop(self, finish: Callable[[], None]) -> bool:
         """In the event loop: the pool reports a death. True if the stopper tells the ledger."""

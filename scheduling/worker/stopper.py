@@ -18,7 +18,7 @@ from django.db import Error, connection
 from scheduling.clock import database_now
 from scheduling.fence import Fence
 from scheduling.models import Run
-from scheduling.states import Outcome, RunState
+from scheduling.states import RunState
 from scheduling.transitions import cancel, note_stop_delivered, time_out
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.recorder import Recorder
@@ -53,6 +53,7 @@ class Stopper(threading.Thread):
         self._stops: dict[Fence, Stop] = {}
         self._strangers: set[Fence] = set()
         self._superseded: set[Fence] = set()
+        self._closing = False
         self._release_at: float | None = None
         self._ending = threading.Event()
 
@@ -72,10 +73,11 @@ class Stopper(threading.Thread):
         connection.close()
 
     def release_all_after(self, seconds: float) -> None:
-        """Give what runs here this long, then stop and release it; 0 is no limit.
+        """Release what has not begun, and what runs after this long; 0 is no limit.
 
         Safe to call from a signal handler: it takes no lock.
         """
+        self._closing = True
         if seconds > 0 and self._release_at is None:
             self._release_at = time.monotonic() + seconds
 
@@ -117,7 +119,7 @@ class Stopper(threading.Thread):
         strangers = {fence for fence in by_fence if self._attempts.get(fence) is None}
         for fence in strangers & self._strangers:
             logger.warning("attempt_unknown_here", extra={"fence": str(fence)})
-            self._recorder.record_gone(fence, Outcome.LOST)
+            self._recorder.record_gone(fence)
         self._strangers = strangers
 
     def _stop_superseded(self, by_fence: dict[Fence, Run]) -> None:
@@ -139,6 +141,9 @@ class Stopper(threading.Thread):
             self._wishes.popleft()
 
     def _release_if_due(self) -> None:
+        if self._closing:
+            for fence, _ in self._attempts:
+                self._begin(fence, Cause.YIELD)
         if self._release_at is not None and time.monotonic() >= self._release_at:
             for fence, _ in self._attempts:
                 self._begin(fence, Cause.RELEASE)
@@ -147,7 +152,7 @@ class Stopper(threading.Thread):
         request = self._attempts.get(fence)
         if request is None or fence in self._stops or not self._can_stop:
             return
-        if not request.be_stopped():
+        if not request.be_stopped(unless_begun=cause is Cause.YIELD):
             return
         logger.info("attempt_told_to_stop", extra={"fence": str(fence), "cause": cause.name})
         self._stops[fence] = Stop(request, cause)
@@ -173,10 +178,16 @@ class Stopper(threading.Thread):
 
     def _tell_gone(self, fence: Fence, stop: Stop) -> None:
         if stop.cause is Cause.SUPERSEDED:
-            stop.request.stopped(True)
+            stop.request.stopped(recorded=False)
         else:
-            outcome = Outcome.RELEASED if stop.cause is Cause.RELEASE else Outcome.LOST
-            self._recorder.record_gone(fence, outcome, stop.request.stopped)
+            self._recorder.record_gone(
+                fence, released=self._released_because(stop.cause), answer=stop.request.stopped
+            )
+
+    def _released_because(self, cause: Cause) -> str:
+        if cause is Cause.LEDGER:
+            return ""
+        return "worker_stopped" if self._closing or cause is Cause.RELEASE else "worker_busy"
 
     @staticmethod
     def _guard(step: Callable[[], None]) -> None:

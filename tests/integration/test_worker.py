@@ -1,5 +1,6 @@
 """A real worker behind the fence, on a real broker."""
 
+import signal
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -265,6 +266,53 @@ def test_a_message_that_cannot_be_read_does_not_take_the_worker_along(
     run = send(make_job(queue="real.default"), publisher, operator)
     wait_for_state(run, RunState.DONE)
     assert worker.poll() is None
+
+
+def test_what_was_taken_ahead_of_a_long_task_goes_back_uncharged(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    cluster.worker("--concurrency", "1")
+    short = make_job("short", queue="real.default", max_parallel=200)
+    ahead = [trigger_run(short, operator) for _ in range(40)]
+    seen, release = tmp_path / "seen", tmp_path / "release"
+    params = {"path": str(seen), "release": str(release)}
+    long = trigger_run(
+        make_job("long", task="tests.hold", params=params, queue="real.default"), operator
+    )
+    behind = [trigger_run(short, operator) for _ in range(10)]
+    publisher.publish(claim_all(now=database_now()), now=database_now())
+    wait_for_state(long, RunState.RUNNING)
+    given_back = Run.objects.filter(pk__in=[run.pk for run in behind], state=RunState.READY)
+    taken = Run.objects.filter(pk__in=[run.pk for run in behind], state=RunState.RUNNING)
+    wait_for(given_back.exists, seconds=20, what="what cannot start here is given back")
+    wait_for(lambda: not taken.exists(), seconds=20, what="nothing waits behind the long task")
+    assert set(given_back.values_list("reason", "retry_count")) == {("worker_busy", 0)}
+    release.touch()
+    wait_for_state(long, RunState.DONE)
+    wait_for_state(ahead[-1], RunState.DONE)
+
+
+def test_what_a_stopped_worker_had_not_begun_goes_back_at_once(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
+) -> None:
+    worker = cluster.worker("--concurrency", "1", "--prefetch-multiplier", "4")
+    seen, release = tmp_path / "seen", tmp_path / "release"
+    params = {"path": str(seen), "release": str(release)}
+    held = send(
+        make_job("held", task="tests.hold", params=params, queue="real.default"),
+        publisher,
+        operator,
+    )
+    wait_for(seen.exists, seconds=20, what="the task has started")
+    runs = [
+        send(make_job(f"next-{n}", queue="real.default"), publisher, operator) for n in range(3)
+    ]
+    worker.send_signal(signal.SIGTERM)
+    for run in runs:
+        assert wait_for_state(run, RunState.READY).reason == "worker_stopped"
+    release.touch()
+    assert worker.wait(timeout=20) == 0
+    wait_for_state(held, RunState.DONE)
 
 
 def test_a_task_that_no_worker_knows_says_so_and_fails_after_a_grace(
