@@ -11,10 +11,11 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
-from scheduling.engine.epochs import open_epoch
+from scheduling.engine.epochs import open_epoch, require_a_tick
 from scheduling.engine.schedules import Schedule, row_fields
 from scheduling.errors import DuplicateJob, InvalidJob
 from scheduling.models import Job, JobStatus
+from scheduling.recurrence import Clocked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +68,14 @@ def create_job(new: NewJob, operator: Operator) -> Job:
     )
     check_fields(job)
     if new.schedule is not None:
+        now = database_now()
+        require_a_tick(job, new.schedule, at=now)
+        job.one_off = isinstance(new.schedule.recurrence, Clocked)
         job.schedule = _periodic_task(job, new.schedule)
     job.save()
     JobStatus.objects.create(job=job)
     if new.schedule is not None and job.enabled:
-        open_epoch(job, new.schedule, at=database_now())
+        open_epoch(job, new.schedule, at=now)
     record(operator, "create_job", job, after={"task": job.task, "queue": job.queue})
     return job
 
@@ -85,6 +89,7 @@ def _periodic_task(job: Job, schedule: Schedule) -> PeriodicTask:
         queue=job.queue,
         description=job.description,
         enabled=job.enabled,
+        one_off=job.one_off,
         start_time=schedule.starts_at,
         expires=schedule.ends_at,
         **row_fields(schedule.recurrence),

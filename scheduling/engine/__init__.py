@@ -1,7 +1,9 @@
 """The engine, in flow order, driven by `tick`.
 
-`adopt` and `edits` keep jobs in step with schedule rows, `plan` turns due ticks into runs
-(`new_run`) and verdicts, `resolve` makes waiting runs ready, `claim` gives them slots, `publish`
-sends their messages, the worker executes them, and `recover` (by `liveness`) and `republish` mend
-what was killed on the way.
+`adopt` keeps jobs in step with the rows of django-celery-beat: `changes` hears of what is saved,
+`scan` (by `fingerprints`) finds what was changed without a word, `foreign_rows` makes jobs,
+`comparison` and `edits` copy edits down, `orphans` closes what was deleted. `plan` turns due ticks
+into runs (`new_run`) and verdicts, `resolve` makes waiting runs ready, `claim` gives them slots,
+`publish` sends their messages, the worker executes them, and `recover` (by `liveness`) and
+`republish` mend what was killed on the way.
 """

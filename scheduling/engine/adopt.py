@@ -1,132 +1,115 @@
-"""Adopts: keeps jobs in step with the PeriodicTask rows of django-celery-beat.
+"""Adopts: keeps jobs in step with the PeriodicTask rows of django-celery-beat (SPEC A7).
 
-A row without a job was made by somebody else and becomes one; a row that differs from its job was
-edited elsewhere (the stock admin, a migration) and is copied down, see `edits`.
+A row without a job was made by somebody else and becomes one, see `foreign_rows`; a row that
+differs from its job was edited elsewhere and is copied down, see `comparison` and `edits`; a job
+whose row is gone is closed, see `orphans`. What is saved is heard of at once (`changes`), what is
+changed without a word is found by a walk (`scan`, `fingerprints`). Every turn does a slice of it.
 """
 
 import logging
-import re
+import time
+from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from scheduling.clock import OUTAGE
-from scheduling.engine.edits import copy_down, job_fields, settle
-from scheduling.engine.epochs import close_epoch, open_epoch
-from scheduling.engine.schedules import schedule_of
-from scheduling.logs import configured_redactor
-from scheduling.models import Job, JobStatus, ScheduleEpoch
+from scheduling.engine.changes import Changes
+from scheduling.engine.comparison import COMPARED
+from scheduling.engine.edits import copy_down
+from scheduling.engine.foreign_rows import adopt, adopt_aside
+from scheduling.engine.orphans import close_orphans, detach_deleted
+from scheduling.engine.periodic_tasks import is_outage, read_rows, reason_of
+from scheduling.engine.scan import Listed, Scan, Selection
+from scheduling.models import Job
 
 logger = logging.getLogger(__name__)
 
-NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
+SLICE_SECONDS = 0.012  # and the page that was begun in it: 20 ms together
 
 
 class Adoption:
-    """Looks at the rows again when django-celery-beat says that one changed."""
+    """What one beat remembers of the rows; all of it may be lost, and is learned again."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        self._seen: Any = object()
+        self._changes = Changes()
+        self._scan = Scan()
+        self._pending: deque[Selection] = deque()
+        self.behind = False  # whether the next slice should follow at once
 
-    def follow(self, *, now: datetime) -> int:
-        """Bring the scope's jobs in step if anything changed; return how many rows were seen."""
-        last_change = PeriodicTasks.last_change()  # type: ignore[no-untyped-call] # it has no types
-        if last_change == self._seen:
-            return 0
-        rows = _readable_rows()
-        for row in rows:
-            self._follow_row(row, now)
-        _close_orphans(self.scope, now)
-        self._seen = last_change
-        return len(rows)
+    def follow(self, *, now: datetime, monotonic: float) -> None:
+        """Do a slice of the work."""
+        self.behind = False
+        self._hear(now)
+        until = time.perf_counter() + SLICE_SECONDS
+        while time.perf_counter() < until:
+            if self._pending:
+                self._follow_page(now)
+            elif self._scan.underway(monotonic=monotonic):
+                self._pending.extend(self._scan.step(monotonic=monotonic))
+            else:
+                break
+        self.behind = bool(self._pending) or self._scan.behind(monotonic=monotonic)
 
-    def _follow_row(self, row: PeriodicTask, now: datetime) -> None:
-        job: Job | None = getattr(row, "job", None)
+    def _hear(self, now: datetime) -> None:
+        heard = self._changes.hear(now=now)
+        if heard is None:
+            return
+        if heard.first:
+            detach_deleted(self.scope)
+        if heard.saved:
+            self._pending.appendleft(Listed(heard.saved))
+        self._scan.hurry(tasks=not heard.complete)
+        close_orphans(self.scope, now=now)
+
+    def _follow_page(self, now: datetime) -> None:
+        selection = self._pending[0]
+        if page := selection.page():
+            self._follow_rows(page, now)
+            selection.passed(page)
+        else:
+            self._pending.popleft()
+
+    def _follow_rows(self, pks: Sequence[int], now: datetime) -> None:
+        """Follow a page of rows together, or one by one where one of them is bad."""
         try:
-            if job is None:
-                if self.scope == settings.OPS_ADOPT_SCOPE:
-                    adopt(row, scope=self.scope, now=now)
-            elif job.scope == self.scope and job.deleted_at is None:
-                copy_down(row, job, now=now)
-        except OUTAGE:
-            raise
-        except IntegrityError:
-            # Another beat adopted the row at the same moment.
-            logger.info("schedule_followed_elsewhere", extra={"periodic_task": row.name})
+            self._bring_in_step(pks, now)
         except Exception as error:
-            # One row that cannot be read must not keep the others from being followed.
-            logger.exception("schedule_not_followed", extra={"periodic_task": row.name})
-            if job is not None:
-                text = configured_redactor().text(str(error))
-                Job.objects.filter(id=job.id).update(schedule_error=text)
+            if is_outage(error):
+                raise
+            logger.exception("schedules_not_followed", extra={"periodic_tasks": list(pks)})
+            if len(pks) == 1:
+                self._note(pks[0], reason_of(error))
+            else:
+                for pk in pks:
+                    self._follow_rows([pk], now)
 
+    def _bring_in_step(self, pks: Sequence[int], now: datetime) -> None:
+        if not pks:
+            return
+        rows = {row.pk: row for row in read_rows(pks)}
+        known = Job.objects.filter(schedule_id__in=pks).only(*COMPARED)
+        jobs = {job.schedule_id: job for job in known}
+        pairs = [(row, jobs[pk]) for pk, row in rows.items() if pk in jobs]
+        ours = [(row, job) for row, job in pairs if job.scope == self.scope and not job.deleted_at]
+        copy_down(ours, now=now)
+        foreign = [row for pk, row in rows.items() if pk not in jobs]
+        if foreign and self.scope == settings.OPS_ADOPT_SCOPE:
+            self._bring_in_step(adopt(foreign, scope=self.scope, now=now), now)
+        gone = [pk for pk in pks if pk not in rows]
+        if gone and detach_deleted(self.scope, among=gone):
+            close_orphans(self.scope, now=now)
 
-def _readable_rows() -> list[PeriodicTask]:
-    """Return the rows at once, or one by one if one of them cannot even be read."""
-    rows = PeriodicTask.objects.select_related("interval", "crontab", "job").exclude(
-        task__in=NOT_JOBS
-    )
-    try:
-        return list(rows)
-    except OUTAGE:
-        raise
-    except Exception:
-        logger.exception("schedules_not_readable_together")
-    return [row for pk in rows.values_list("pk", flat=True) for row in _readable(rows, pk)]
-
-
-def _readable(rows: QuerySet[PeriodicTask], pk: int) -> list[PeriodicTask]:
-    try:
-        return [rows.get(pk=pk)]
-    except OUTAGE:
-        raise
-    except Exception as error:
-        logger.exception("schedule_not_readable", extra={"periodic_task": pk})
-        text = configured_redactor().text(f"its periodic task cannot be read: {error}")
-        Job.objects.filter(schedule_id=pk).update(schedule_error=text)
-        return []
-
-
-def adopt(row: PeriodicTask, *, scope: str, now: datetime) -> Job:
-    """Make a job of a row that somebody else wrote; its first tick is the first still in grace."""
-    with transaction.atomic():
-        # Its timeout is the task's own: the platform's default would end work that is allowed.
-        job = Job(
-            scope=scope, job_id=_free_id(row, scope), schedule=row, adopted=True, timeout=None
-        )
-        for name, value in job_fields(row).items():
-            setattr(job, name, value)
-        job.save()
-        JobStatus.objects.create(job=job)
-        if job.enabled:
-            begin = now - job.misfire_grace
-            begin = max(begin, row.last_run_at) if row.last_run_at else max(begin, row.date_changed)
-            open_epoch(job, schedule_of(row, anchor=row.last_run_at or begin), at=min(begin, now))
-    logger.info("schedule_adopted", extra={"job_id": job.job_id, "scope": scope})
-    return job
-
-
-def _close_orphans(scope: str, now: datetime) -> None:
-    """A job whose row was deleted has no schedule any more."""
-    orphans = ScheduleEpoch.objects.filter(
-        to_at=None, job__scope=scope, job__schedule=None
-    ).values_list("job_id", flat=True)
-    for job_id in orphans:
-        with transaction.atomic():
-            job = Job.objects.select_for_update().get(id=job_id)
-            settle(job, now=now)
-            close_epoch(job, ScheduleEpoch.objects.get(job=job, to_at=None), at=now)
-
-
-def _free_id(row: PeriodicTask, scope: str) -> str:
-    """Return the row's name as a job id, with the row's number where that is taken."""
-    wanted = (
-        re.sub(r"[^A-Za-z0-9_.:-]+", "-", row.name).strip("-_.:")[:180] or f"periodic-task-{row.id}"
-    )
-    taken = Job.objects.filter(scope=scope, job_id=wanted).exists()
-    return f"{wanted}-{row.id}" if taken else wanted
+    def _note(self, pk: int, reason: str) -> None:
+        """Say on the job, or on one made for it, why its row could not be followed."""
+        known = Job.objects.filter(schedule_id=pk)
+        try:
+            if known.exists():
+                known.filter(scope=self.scope).update(schedule_error=reason)
+            elif self.scope == settings.OPS_ADOPT_SCOPE:
+                adopt_aside(read_rows([pk]), scope=self.scope, reason=reason)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.exception("schedule_not_noted", extra={"periodic_task": pk})

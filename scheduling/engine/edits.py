@@ -5,145 +5,117 @@ the same transaction.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
-from scheduling.engine.epochs import close_epoch, next_due, open_epoch
+from scheduling.bulk import update_rows
+from scheduling.engine.comparison import Edit, edit_of, standing_error
+from scheduling.engine.epochs import PLANNING, new_epoch, next_due, open_epochs
+from scheduling.engine.periodic_tasks import read_rows
 from scheduling.engine.plan import judge_all, write
-from scheduling.engine.schedules import Schedule, json_value, same_rule, schedule_of
+from scheduling.engine.schedules import Schedule
 from scheduling.models import Job, ScheduleEpoch
 from scheduling.recurrence import RecurrenceError
 
 logger = logging.getLogger(__name__)
 
-COPIED = (
-    *("task", "args", "params", "queue", "enabled", "one_off", "description"),
-    "expires_after",
-)
 
+def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], *, now: datetime) -> int:
+    """Make jobs equal to their rows, in one transaction; return how many differed.
 
-def copy_down(row: PeriodicTask, job: Job, *, now: datetime) -> bool:
-    """Make the job equal to its edited row; return whether anything differed.
-
-    Looks without a lock first, and again with it: the beat itself writes both, for a one-off job.
+    Looks without a lock first, and again with it: the beat itself writes both, for a one-off job,
+    and other beats look at the same rows.
     """
-    if _edit_of(row, job, now) is None:
-        return False
+    epochs = open_epochs([job for _, job in pairs])
+    differing = [
+        job.pk for row, job in pairs if edit_of(row, job, epochs.get(job.pk), now=now) is not None
+    ]
+    if not differing:
+        return 0
     with transaction.atomic():
-        job = Job.objects.select_for_update().get(id=job.id)
-        fresh = PeriodicTask.objects.select_related("interval", "crontab").filter(pk=row.pk).first()
-        edit = _edit_of(fresh, job, now) if fresh is not None else None
-        if edit is None:
-            return False
-        _apply(edit, job, now)
-    logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
-    return True
+        edited = _copy(differing, now)
+    for job in edited:
+        logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
+    return len(edited)
 
 
-def settle(job: Job, *, now: datetime) -> None:
-    """Give what fell due under the present schedule its run or verdict; the job is locked."""
-    if job.next_due_at is not None and job.next_due_at <= now:
-        write(judge_all([job], now=now))
+def settle(*jobs: Job, now: datetime) -> None:
+    """Give what fell due under the present schedules its runs or verdicts; the jobs are locked."""
+    due = [job for job in jobs if job.next_due_at is not None and job.next_due_at <= now]
+    if due:
+        write(judge_all(due, now=now))
 
 
-@dataclass(frozen=True)
-class _Edit:
-    """What differs: fields by name, and the schedule if that is another."""
-
-    fields: dict[str, Any]
-    schedule: Schedule | None
-
-
-def _edit_of(row: PeriodicTask, job: Job, now: datetime) -> _Edit | None:
-    """Compare a row with its job; None if they are in step and nothing is set aside."""
-    epoch = _open_epoch(job)
-    fields = _differences(row, job)
-    schedule = _schedule_if_changed(row, epoch, now)
-    in_step = (epoch is None) != row.enabled
-    if not fields and schedule is None and in_step and not job.schedule_error:
-        return None
-    return _Edit(fields, schedule)
+def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
+    jobs = list(Job.objects.select_for_update().filter(pk__in=job_pks).order_by("id"))
+    _bring_back(jobs)
+    settle(*jobs, now=now)
+    rows = {row.pk: row for row in read_rows([job.schedule_id or 0 for job in jobs])}
+    epochs = open_epochs(jobs)
+    batch = _Batch(now)
+    for job in jobs:
+        row, epoch = rows.get(job.schedule_id or 0), epochs.get(job.pk)
+        if row is not None and (edit := edit_of(row, job, epoch, now=now)) is not None:
+            batch.add(job, epoch, edit)
+    batch.write()
+    return batch.jobs
 
 
-def _apply(edit: _Edit, job: Job, now: datetime) -> None:
-    if job.schedule_error:
-        _bring_back(job, _open_epoch(job))
-    settle(job, now=now)
-    for name, value in edit.fields.items():
-        setattr(job, name, value)
-    job.save(update_fields=[*edit.fields, "schedule_error", "next_due_at"])
-    _switch_epoch(job, _open_epoch(job), edit.schedule, now)
+def _bring_back(jobs: list[Job]) -> None:
+    """Let jobs that were set aside be planned again from where their accounts end."""
+    aside = [job for job in jobs if job.schedule_error]
+    epochs = open_epochs(aside)
+    for job in aside:
+        epoch = epochs.get(job.pk)
+        job.schedule_error = standing_error(epoch)
+        if epoch is not None and job.next_due_at is None:
+            with suppress(RecurrenceError):
+                after = job.planned_until or epoch.from_at
+                job.next_due_at = next_due(epoch, epoch.recurrence(), after=after)
+    update_rows(aside, PLANNING)
 
 
-def _open_epoch(job: Job) -> ScheduleEpoch | None:
-    return ScheduleEpoch.objects.filter(job=job, to_at=None).first()
+@dataclass
+class _Batch:
+    """What edits change, to be written together."""
 
+    now: datetime
+    jobs: list[Job] = field(default_factory=list)
+    fields: set[str] = field(default_factory=set)
+    closed: list[ScheduleEpoch] = field(default_factory=list)
+    opened: list[ScheduleEpoch] = field(default_factory=list)
 
-def _differences(row: PeriodicTask, job: Job) -> dict[str, Any]:
-    wanted = job_fields(row)
-    if not row.queue:
-        wanted["queue"] = job.queue
-    return {name: wanted[name] for name in COPIED if wanted[name] != getattr(job, name)}
+    def add(self, job: Job, epoch: ScheduleEpoch | None, edit: Edit) -> None:
+        for name, value in edit.fields.items():
+            setattr(job, name, value)
+        self.fields.update(edit.fields)
+        self.jobs.append(job)
+        if edit.schedule is not None:
+            self._switch(job, epoch, edit.schedule)
+        elif epoch is not None and not job.enabled:
+            self._close(epoch, self.now)
+            job.next_due_at = None
+        if edit.problem:
+            job.schedule_error = edit.problem
 
+    def _switch(self, job: Job, epoch: ScheduleEpoch | None, schedule: Schedule) -> None:
+        begun = self.now - job.catch_up_window
+        earliest = max(begun, job.planned_until) if job.planned_until else begun
+        opened = new_epoch(job, schedule, at=self.now, earliest=earliest)
+        if epoch is not None:
+            self._close(epoch, min(self.now, opened.from_at))
+        self.opened.append(opened)
 
-def _schedule_if_changed(
-    row: PeriodicTask, epoch: ScheduleEpoch | None, now: datetime
-) -> Schedule | None:
-    """Return the row's schedule if it should hold and the open epoch says something else."""
-    if not row.enabled:
-        return None
-    fresh = schedule_of(row, anchor=now)
-    if epoch is None:
-        return fresh
-    unchanged = (
-        _holds(epoch, fresh)
-        and epoch.ends_at == fresh.ends_at
-        and (row.start_time is None or row.start_time <= epoch.from_at)
-    )
-    return None if unchanged else fresh
+    def _close(self, epoch: ScheduleEpoch, at: datetime) -> None:
+        epoch.to_at = max(at, epoch.from_at)
+        self.closed.append(epoch)
 
-
-def _holds(epoch: ScheduleEpoch, fresh: Schedule) -> bool:
-    try:
-        return same_rule(epoch.recurrence(), fresh.recurrence)
-    except RecurrenceError:
-        return False  # a row that was corrupted: start anew, the ledger shows the damage
-
-
-def _switch_epoch(
-    job: Job, epoch: ScheduleEpoch | None, schedule: Schedule | None, now: datetime
-) -> None:
-    if epoch is not None and (schedule is not None or not job.enabled):
-        close_epoch(job, epoch, at=now)
-        epoch = None
-    if schedule is not None:
-        open_epoch(job, schedule, at=now)
-
-
-def _bring_back(job: Job, epoch: ScheduleEpoch | None) -> None:
-    """Let a job that was set aside be planned again from where its account ends."""
-    job.schedule_error = ""
-    if epoch is not None and job.next_due_at is None:
-        with suppress(RecurrenceError):
-            after = job.planned_until or epoch.from_at
-            job.next_due_at = next_due(epoch, epoch.recurrence(), after=after)
-
-
-def job_fields(row: PeriodicTask) -> dict[str, Any]:
-    """Read what a row says of its job; raise InvalidJob for JSON that is none."""
-    return {
-        "task": row.task,
-        "args": json_value(row.args, "args", list),
-        "params": json_value(row.kwargs, "kwargs", dict),
-        "queue": row.queue or settings.CELERY_TASK_DEFAULT_QUEUE,
-        "enabled": row.enabled,
-        "one_off": row.one_off,
-        "expires_after": timedelta(seconds=row.expire_seconds) if row.expire_seconds else None,
-        "description": row.description,
-    }
+    def write(self) -> None:
+        update_rows(self.jobs, {*self.fields, *PLANNING})
+        update_rows(self.closed, ["to_at"])
+        ScheduleEpoch.objects.bulk_create(self.opened)

@@ -6,25 +6,48 @@ The caller holds the lock of the job row and has settled what was due before.
 from datetime import datetime
 
 from scheduling.engine.schedules import Schedule
+from scheduling.errors import InvalidJob
 from scheduling.models import Job, ScheduleEpoch
-from scheduling.recurrence import Recurrence
+from scheduling.recurrence import Recurrence, RecurrenceError
+
+PLANNING = ("planned_until", "next_due_at", "schedule_error")  # what opening an epoch sets
 
 
 def open_epoch(job: Job, schedule: Schedule, *, at: datetime) -> ScheduleEpoch:
     """Start planning from `at` (exclusive) and set the next due time; saves the job."""
-    begin = max(at, schedule.starts_at) if schedule.starts_at else at
-    epoch = ScheduleEpoch.objects.create(
+    epoch = new_epoch(job, schedule, at=at, earliest=at)
+    epoch.save()
+    job.save(update_fields=PLANNING)
+    return epoch
+
+
+def new_epoch(job: Job, schedule: Schedule, *, at: datetime, earliest: datetime) -> ScheduleEpoch:
+    """Return an unsaved epoch, and set the job to plan by it, unsaved too.
+
+    It begins at `at`, or by the schedule's own bounds; not before `earliest`.
+    """
+    epoch = _epoch(job, schedule, after=schedule.begins_after(at, earliest=earliest))
+    job.planned_until = epoch.from_at
+    job.next_due_at = next_due(epoch, schedule.recurrence, after=epoch.from_at)
+    job.schedule_error = "" if job.next_due_at else never_fires(epoch)
+    return epoch
+
+
+def require_a_tick(job: Job, schedule: Schedule, *, at: datetime) -> None:
+    """Raise InvalidJob if a schedule that is to hold from `at` on would never fire."""
+    epoch = _epoch(job, schedule, after=schedule.begins_after(at, earliest=at))
+    if problem := never_fires(epoch):
+        raise InvalidJob("schedule", problem)
+
+
+def _epoch(job: Job, schedule: Schedule, *, after: datetime) -> ScheduleEpoch:
+    return ScheduleEpoch(
         job=job,
         kind=schedule.recurrence.kind,
         spec=schedule.recurrence.spec(),
-        from_at=begin,
+        from_at=after,
         ends_at=schedule.ends_at,
     )
-    job.planned_until = begin
-    job.next_due_at = next_due(epoch, schedule.recurrence, after=begin)
-    job.schedule_error = ""
-    job.save(update_fields=["planned_until", "next_due_at", "schedule_error"])
-    return epoch
 
 
 def close_epoch(job: Job, epoch: ScheduleEpoch, *, at: datetime) -> None:
@@ -35,9 +58,30 @@ def close_epoch(job: Job, epoch: ScheduleEpoch, *, at: datetime) -> None:
     job.save(update_fields=["next_due_at"])
 
 
+def open_epochs(jobs: list[Job]) -> dict[int, ScheduleEpoch]:
+    """Return the open epochs of jobs, by the job's primary key."""
+    found = ScheduleEpoch.objects.filter(job_id__in=[job.pk for job in jobs], to_at=None)
+    return {epoch.job_id: epoch for epoch in found}
+
+
 def next_due(epoch: ScheduleEpoch, recurrence: Recurrence, *, after: datetime) -> datetime | None:
     """Return the next tick within the epoch's bounds, or None when it will not fire again."""
     tick = recurrence.next_after(after)
     if tick is None or (epoch.ends_at is not None and tick > epoch.ends_at):
         return None
     return tick
+
+
+def never_fires(epoch: ScheduleEpoch) -> str:
+    """Say why an epoch holds no tick at all; an empty text if it holds one, or cannot be read."""
+    try:
+        recurrence = epoch.recurrence()
+    except RecurrenceError:
+        return ""
+    if next_due(epoch, recurrence, after=epoch.from_at) is not None:
+        return ""
+    bounds = f" and before {epoch.ends_at:%Y-%m-%d %H:%M:%S}" if epoch.ends_at else ""
+    return (
+        f"will not fire: {recurrence.in_words()} never comes after"
+        f" {epoch.from_at:%Y-%m-%d %H:%M:%S}{bounds}: choose another schedule"
+    )

@@ -20,6 +20,7 @@ def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
         args=job.args,
         params=job.params,
         queue=job.queue,
+        routing=job.routing,
         priority=job.priority,
         timeout=job.timeout,
         max_retries=job.max_retries,

@@ -1,37 +1,75 @@
 """Between django-celery-beat's schedule rows and our recurrences, in both directions."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 
 from scheduling.errors import InvalidJob
-from scheduling.recurrence import Crontab, Interval, Recurrence
+from scheduling.recurrence import Clocked, Crontab, Interval, Recurrence, Solar
+from scheduling.verdicts import INSTANT
+
+KINDS = ("interval", "crontab", "solar", "clocked")  # where several are set, the first counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When a job falls due: a recurrence and its bounds."""
+    """When a job falls due: a recurrence and its bounds; a tick may lie on either of them."""
 
-    recurrence: Interval | Crontab
+    recurrence: Interval | Crontab | Clocked | Solar
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+    def begins_after(self, at: datetime, *, earliest: datetime) -> datetime:
+        """Return the instant after which the first tick lies when the schedule holds from `at` on.
+
+        A clocked one that has just passed is reached back for, no further than `earliest`: it has
+        no other tick, and who sets "now" means it.
+        """
+        if isinstance(self.recurrence, Clocked) and earliest < self.recurrence.at <= at:
+            at = self.recurrence.at - INSTANT
+        return max(at, self.starts_at - INSTANT) if self.starts_at else at
 
 
 def schedule_of(row: PeriodicTask, *, anchor: datetime) -> Schedule:
     """Read a row's schedule; an interval's grid starts at `anchor` unless the row says where.
 
-    Raises InvalidJob for the kinds that are not planned here, RecurrenceError for a bad value.
+    A row with a start falls due there for the first time, as under django-celery-beat's own
+    scheduler. Raises InvalidJob for a row without schedule, RecurrenceError for a bad value.
     """
-    bounds = {"starts_at": row.start_time, "ends_at": row.expires}
+    return Schedule(
+        recurrence=_recurrence(row, anchor), starts_at=row.start_time, ends_at=row.expires
+    )
+
+
+def _recurrence(row: PeriodicTask, anchor: datetime) -> Interval | Crontab | Clocked | Solar:
     if row.interval is not None:
-        every = timedelta(**{row.interval.period: row.interval.every})
-        return Schedule(recurrence=Interval(row.start_time or anchor, every), **bounds)
+        every = _every(row.interval)
+        return Interval(row.start_time - every if row.start_time else anchor, every)
     if row.crontab is not None:
-        return Schedule(recurrence=_crontab(row.crontab), **bounds)
-    raise InvalidJob("schedule", "only interval and crontab schedules are planned: choose one")
+        return _crontab(row.crontab)
+    if row.solar is not None:
+        return Solar(row.solar.event, float(row.solar.latitude), float(row.solar.longitude))
+    if row.clocked is not None:
+        return Clocked(row.clocked.clocked_time)
+    raise InvalidJob("schedule", f"none is set: choose one of {', '.join(KINDS)}")
+
+
+def _every(row: IntervalSchedule) -> timedelta:
+    try:
+        return timedelta(**{row.period: row.every})
+    except (TypeError, OverflowError) as error:
+        raise InvalidJob(
+            "interval", f"{row.every} {row.period!r}: give a number of days, hours, minutes …"
+        ) from error
 
 
 def _crontab(row: CrontabSchedule) -> Crontab:
@@ -52,39 +90,47 @@ def same_rule(one: Recurrence, other: Recurrence) -> bool:
     return one == other
 
 
-def row_fields(recurrence: Interval | Crontab) -> dict[str, Any]:
+def row_fields(recurrence: Interval | Crontab | Clocked | Solar) -> dict[str, Any]:
     """Return the PeriodicTask fields for a recurrence.
 
     django-celery-beat shares schedule rows between tasks: one is found or created, never edited.
     """
-    if isinstance(recurrence, Interval):
-        return {"interval": _interval_row(recurrence.every), "crontab": None}
-    row, _ = CrontabSchedule.objects.get_or_create(
-        minute=recurrence.minute,
-        hour=recurrence.hour,
-        day_of_week=recurrence.day_of_week,
-        day_of_month=recurrence.day_of_month,
-        month_of_year=recurrence.month_of_year,
-        timezone=recurrence.zone,
-    )
-    return {"crontab": row, "interval": None}
+    return {**dict.fromkeys(KINDS), recurrence.kind: _schedule_row(recurrence)}
 
 
-def _interval_row(every: timedelta) -> IntervalSchedule:
+def _schedule_row(recurrence: Interval | Crontab | Clocked | Solar) -> Any:
+    match recurrence:
+        case Interval():
+            return _interval_row(recurrence.every)
+        case Crontab():
+            return _found_or_made(
+                CrontabSchedule,
+                minute=recurrence.minute,
+                hour=recurrence.hour,
+                day_of_week=recurrence.day_of_week,
+                day_of_month=recurrence.day_of_month,
+                month_of_year=recurrence.month_of_year,
+                timezone=recurrence.zone,
+            )
+        case Clocked():
+            return _found_or_made(ClockedSchedule, clocked_time=recurrence.at)
+        case Solar():
+            return _found_or_made(
+                SolarSchedule,
+                event=recurrence.event,
+                latitude=Decimal(str(recurrence.latitude)),
+                longitude=Decimal(str(recurrence.longitude)),
+            )
+
+
+def _interval_row(every: timedelta) -> Any:
     if every % timedelta(seconds=1):
         period, count = IntervalSchedule.MICROSECONDS, every // timedelta(microseconds=1)
     else:
         period, count = IntervalSchedule.SECONDS, every // timedelta(seconds=1)
-    row = IntervalSchedule.objects.filter(every=count, period=period).first()
-    return row or IntervalSchedule.objects.create(every=count, period=period)
+    return _found_or_made(IntervalSchedule, every=count, period=period)
 
 
-def json_value(text: str, field: str, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
-    """Read a row's JSON text; raise InvalidJob if it is not a `kind`."""
-    try:
-        value = json.loads(text or ("[]" if kind is list else "{}"))
-    except ValueError as error:
-        raise InvalidJob(field, f"not JSON ({error}): correct it in the periodic task") from error
-    if not isinstance(value, kind):
-        raise InvalidJob(field, f"must be a JSON {'array' if kind is list else 'object'}")
-    return value
+def _found_or_made(kind: Any, **fields: Any) -> Any:
+    """Django's get_or_create fails where somebody made the same row twice."""
+    return kind.objects.filter(**fields).first() or kind.objects.create(**fields)

@@ -58,7 +58,7 @@ class Engine:
             self.publisher.available = True
             for step in self._steps():
                 self._guard(step, now)
-            return self._seconds_until_due(now)
+            return SHORTEST_SLEEP_SECONDS if self.adoption.behind else self._seconds_until_due(now)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
         except Exception:
@@ -79,7 +79,7 @@ class Engine:
         )
 
     def _follow_schedules(self, now: datetime) -> None:
-        self.adoption.follow(now=now)
+        self.adoption.follow(now=now, monotonic=time.monotonic())
 
     def _end_pauses(self, now: datetime) -> None:
         end_pauses(self.scope, now=now)

@@ -1,7 +1,7 @@
 """Five fields on the wall clock of a zone, through every change of that clock (SPEC A5)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ from scheduling.recurrence.local_time import (
 )
 from scheduling.recurrence.wall import DAY, Wall, days_of
 
+ARGUMENTS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "zone")
 # Walls are at most a day off UTC, and a gap moves a tick by at most another.
 REACH_DAYS = 2
 
@@ -89,7 +90,7 @@ class Crontab:
 
     def spec(self) -> dict[str, Any]:
         """Return the six arguments."""
-        return {name: value for name, value in asdict(self).items() if name != "_wall"}
+        return {name: getattr(self, name) for name in ARGUMENTS}
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:

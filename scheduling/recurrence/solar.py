@@ -1,7 +1,7 @@
 """Sunrise, dusk, noon: what the sun does at a place, on the days on which it does it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -74,7 +74,7 @@ class Solar:
 
     def spec(self) -> dict[str, Any]:
         """Return the three arguments."""
-        return asdict(self)
+        return {"event": self.event, "latitude": self.latitude, "longitude": self.longitude}
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:

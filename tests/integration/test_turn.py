@@ -10,6 +10,7 @@ from scheduling.clock import PlanClock
 from scheduling.engine.tick import OUTAGE_WAIT_SECONDS, Engine
 from scheduling.models import Run
 from tests.conftest import JobMaker
+from tests.servers import wait_for
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -33,7 +34,8 @@ def test_a_database_that_is_not_migrated_yet_is_waited_for() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_an_idle_turn_sleeps_until_the_next_tick(make_job: JobMaker) -> None:
     make_job(every=3600)
-    assert engine().turn() == 1
+    beat = engine()
+    wait_for(lambda: beat.turn() == 1, seconds=10, what="a turn with nothing left to look at")
     assert not Run.objects.exists()
 
 

@@ -1,0 +1,56 @@
+"""Reads PeriodicTask rows so that one that cannot be read hides no other."""
+
+import logging
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+from django_celery_beat.models import PeriodicTask
+
+from scheduling.clock import OUTAGE
+from scheduling.engine.schedules import KINDS
+from scheduling.errors import SchedulingError
+from scheduling.logs import configured_redactor
+
+logger = logging.getLogger(__name__)
+
+NOT_JOBS = ("celery.backend_cleanup",)  # stock beat's own; there is no result backend here
+
+
+def read_rows(pks: Sequence[int]) -> list[PeriodicTask]:
+    """Return those of the rows that still exist and are jobs, with their schedules.
+
+    Where one of them cannot be read, each comes with nothing but its name: every other value is
+    read when it is asked for, and raises then.
+    """
+    rows = PeriodicTask.objects.filter(pk__in=pks).exclude(task__in=NOT_JOBS).order_by("pk")
+    try:
+        return list(rows.select_related(*KINDS))
+    except Exception as error:
+        if is_outage(error):
+            raise
+        return [row for pk in pks for row in _read_alone(rows.filter(pk=pk))]
+
+
+def _read_alone(row: QuerySet[PeriodicTask]) -> list[PeriodicTask]:
+    for query in (row.select_related(*KINDS), row.only("name", "task", "enabled")):
+        try:
+            return list(query)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.warning("schedule_not_readable", extra={"error": str(error)})
+    return []
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether an error is the database's, and not about what stands in a row.
+
+    SQLite says of a text that is no UTF-8 what it says of an outage.
+    """
+    return isinstance(error, OUTAGE) and "decode" not in str(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a row could not be followed, for its job's `schedule_error`."""
+    text = str(error) if isinstance(error, SchedulingError) else f"cannot be read: {error}"
+    return configured_redactor().text(f"periodic task: {text}")
