@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,26 +25,26 @@ def stop_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def bury_orphans(*, but: int) -> None:
-    """Reap adopted children that have ended; `but` is the child that its own waiter reaps."""
-    for pid in _children():
-        if pid != but:
+def bury_orphans(*, but: Container[int]) -> None:
+    """Reap adopted children that have ended; `but` are those that their own waiters reap."""
+    for pid in children():
+        if pid not in but:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 
 
 def kill_children() -> None:
     """Kill and reap every child, and what becomes our child by that, until none is left."""
-    while children := _children():
-        for pid in children:
+    while left := children():
+        for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for pid in children:
+        for pid in left:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
     """Return the ids of our children, ended ones that nobody reaped included."""
     while True:
         threads = Path("/proc/self/task").glob("*/children")

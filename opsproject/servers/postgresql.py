@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from opsproject.launch.ports import LOOPBACK, free_port
+from opsproject.launch.ports import LOOPBACK
 from opsproject.servers.errors import ServerMissingError
 from opsproject.servers.server import Server
 
@@ -36,12 +36,17 @@ class PostgreSQL(Server):
 
     name = "postgresql"
 
-    def __init__(self, directory: Path, *, dies_with_us: bool = False) -> None:
-        super().__init__(directory, dies_with_us=dies_with_us)
+    def __init__(
+        self, directory: Path, *, port: int | None = None, dies_with_us: bool = False
+    ) -> None:
+        super().__init__(directory, port=port, dies_with_us=dies_with_us)
         self._programs = postgresql_path()
         self._user = "nobody" if os.geteuid() == 0 else None
-        self._port = free_port()
-        self.url = f"postgresql://{USER}@{LOOPBACK}:{self._port}/postgres"
+
+    @staticmethod
+    def url_at(port: int) -> str:
+        """Return where clients find one that listens there."""
+        return f"postgresql://{USER}@{LOOPBACK}:{port}/postgres"
 
     @property
     def data(self) -> Path:
@@ -52,7 +57,7 @@ class PostgreSQL(Server):
         """Begin to start it, at first on a new cluster of databases."""
         if not self.data.exists():
             self._make()
-        place = ("-D", self.data, "-p", str(self._port), "-k", self.directory)
+        place = ("-D", self.data, "-p", str(self.port), "-k", self.directory)
         manner = ("-c", f"listen_addresses={LOOPBACK}", "-c", "max_connections=200")
         command = (self._programs / "postgres", *place, *manner)
         self.process = self._spawn(command, user=self._user)

@@ -28,26 +28,31 @@ class RabbitMQ(Server):
 
     name = "rabbitmq"
 
-    def __init__(self, directory: Path, *, dies_with_us: bool = False) -> None:
-        super().__init__(directory, dies_with_us=dies_with_us)
+    def __init__(
+        self, directory: Path, *, port: int | None = None, dies_with_us: bool = False
+    ) -> None:
+        super().__init__(directory, port=port, dies_with_us=dies_with_us)
         self._path = rabbitmq_path()
-        port, names_port = free_port(), free_port()
-        self.url = f"amqp://guest:guest@{LOOPBACK}:{port}//"
         self._names: subprocess.Popen[bytes] | None = None
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
-            "RABBITMQ_NODENAME": f"node{port}@localhost",
+            "RABBITMQ_NODENAME": f"node{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
-            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
             "RABBITMQ_LOG_BASE": str(directory / "log"),
             "RABBITMQ_PID_FILE": str(directory / "pid"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
             "ERL_EPMD_ADDRESS": LOOPBACK,
-            "ERL_EPMD_PORT": str(names_port),
+            "ERL_EPMD_PORT": str(free_port()),
         }
+
+    @staticmethod
+    def url_at(port: int) -> str:
+        """Return where clients find one that listens there."""
+        return f"amqp://guest:guest@{LOOPBACK}:{port}//"
 
     def start(self) -> None:
         """Begin to start the node on its data."""
@@ -63,6 +68,10 @@ class RabbitMQ(Server):
             self._names.kill()
             self._names.wait()
             self._names = None
+
+    def pids(self) -> set[int]:
+        """Return the node and the name server."""
+        return super().pids() | ({self._names.pid} if self._names else set())
 
     def answers(self) -> bool:
         """Tell whether it takes connections."""

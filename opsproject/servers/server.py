@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opsproject.launch import orphans
+from opsproject.launch.ports import free_port
 from opsproject.servers.descendants import descendants_of, signal_all
 
 
@@ -17,12 +18,20 @@ class Server(ABC):
     """
 
     name: str
-    url: str
 
-    def __init__(self, directory: Path, *, dies_with_us: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, port: int | None = None, dies_with_us: bool = False
+    ) -> None:
         self.directory = directory
+        self.port = port or free_port()
+        self.url = self.url_at(self.port)
         self.process: subprocess.Popen[bytes] | None = None
         self._dies_with_us = dies_with_us
+
+    @staticmethod
+    @abstractmethod
+    def url_at(port: int) -> str:
+        """Return where clients find one that listens there."""
 
     @abstractmethod
     def start(self) -> None:
@@ -41,6 +50,17 @@ class Server(ABC):
         signal_all([pid, *descendants_of(pid)], signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def died_by_itself(self) -> int | None:
+        """Return the exit code of a process that nobody killed, and forget it; else None."""
+        code = None if self.process is None else self.process.poll()
+        if code is not None:
+            self.kill()
+        return code
+
+    def pids(self) -> set[int]:
+        """Return the processes that we have started for it ourselves."""
+        return {self.process.pid} if self.process else set()
 
     @property
     def log(self) -> Path:

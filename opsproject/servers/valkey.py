@@ -1,9 +1,7 @@
 """A private Valkey, or the machine's own redis-server, that keeps what it holds in an AOF."""
 
-from pathlib import Path
-
 from opsproject.launch.broker import server_path
-from opsproject.launch.ports import LOOPBACK, free_port
+from opsproject.launch.ports import LOOPBACK
 from opsproject.servers.broker_answer import broker_answers
 from opsproject.servers.server import Server
 
@@ -13,10 +11,10 @@ class Valkey(Server):
 
     name = "valkey"
 
-    def __init__(self, directory: Path, *, dies_with_us: bool = False) -> None:
-        super().__init__(directory, dies_with_us=dies_with_us)
-        self.port = free_port()
-        self.url = f"redis://{LOOPBACK}:{self.port}/0"
+    @staticmethod
+    def url_at(port: int) -> str:
+        """Return where clients find one that listens there."""
+        return f"redis://{LOOPBACK}:{port}/0"
 
     def start(self) -> None:
         """Begin to start it on its AOF."""

@@ -14,7 +14,7 @@ def test_a_thread_that_ends_meanwhile_disturbs_nobody() -> None:
     try:
         with subprocess.Popen(["true"]) as child:
             for _ in range(500):
-                bury_orphans(but=child.pid)
+                bury_orphans(but={child.pid})
     finally:
         done.set()
         for thread in churning:

@@ -1,0 +1,45 @@
+"""Judges a history; pure. What is found is a `Violation` with its evidence, or only told.
+
+`ticks` holds what was planned against the verdicts, `outcomes` the ledger against itself,
+`executions` the ledger against what the tasks noted, `limits` the slots, `promises` what operators
+were told.
+"""
+
+from collections.abc import Callable, Iterator
+
+from opsproject.chaos.checker.executions import (
+    different_stories,
+    done_without_execution,
+    executed_twice,
+    overlaps,
+    unknown_executions,
+    wrong_results,
+)
+from opsproject.chaos.checker.limits import exceeded_in_ledger, exceeded_in_looks, exceeded_in_notes
+from opsproject.chaos.checker.outcomes import outcome_contradictions
+from opsproject.chaos.checker.promises import broken_promises, unexplained_gaps
+from opsproject.chaos.checker.ticks import tick_violations
+from opsproject.chaos.checker.violation import Violation
+from opsproject.chaos.history import History
+
+__all__ = ["Violation", "check", "different_stories", "overlaps"]
+
+CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
+    tick_violations,
+    unexplained_gaps,
+    outcome_contradictions,
+    done_without_execution,
+    unknown_executions,
+    executed_twice,
+    wrong_results,
+    exceeded_in_ledger,
+    exceeded_in_notes,
+    exceeded_in_looks,
+    broken_promises,
+)
+
+
+def check(history: History) -> list[Violation]:
+    """Return all that must not be. Under SIGSTOP overlaps are no violation: they are told apart."""
+    found = [violation for one in CHECKS for violation in one(history)]
+    return found if history.frozen else [*found, *overlaps(history)]

@@ -1,0 +1,78 @@
+"""No job ever has more at once than it allows: by the ledger, by the notes, in every look."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from opsproject.chaos.checker.violation import Violation
+from opsproject.chaos.history import Excess, History
+from scheduling.states import Outcome
+
+GIVEN_AWAY = frozenset({Outcome.LOST, Outcome.RELEASED})
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Something of one job that went on in [began, ended), in seconds of one clock."""
+
+    began: float
+    ended: float
+    name: str
+
+
+def exceeded_in_ledger(history: History) -> Iterator[Violation]:
+    """Sweep over the attempts' recorded times."""
+    spans: defaultdict[str, list[_Span]] = defaultdict(list)
+    for attempt in history.attempts:
+        job = history.job_of(attempt.run)
+        if job is not None and attempt.finished_at is not None:
+            name = f"{attempt.run}:{attempt.number}"
+            began, ended = attempt.started_at.timestamp(), attempt.finished_at.timestamp()
+            spans[job].append(_Span(began, ended, name))
+    yield from _exceeded(history, spans, "by the ledger's times")
+
+
+def exceeded_in_notes(history: History) -> Iterator[Violation]:
+    """Sweep over the executions; one that outlived its frozen worker's lease is counted apart."""
+    given_away = {
+        (attempt.run, attempt.number)
+        for attempt in history.attempts
+        if attempt.outcome in GIVEN_AWAY
+    }
+    spans: defaultdict[str, list[_Span]] = defaultdict(list)
+    for execution in history.executions:
+        job = history.job_of(execution.run)
+        ghost = history.frozen and (execution.run, execution.attempt) in given_away
+        if job is not None and not ghost:
+            name = f"{execution.run}:{execution.attempt}"
+            spans[job].append(_Span(execution.began, execution.last_seen, name))
+    yield from _exceeded(history, spans, "by the tasks' notes")
+
+
+def exceeded_in_looks(history: History) -> Iterator[Violation]:
+    """Report what the watcher saw in the ledger while the cluster ran."""
+    for excess in history.excesses:
+        yield Violation("limit", _told(excess))
+
+
+def _exceeded(history: History, spans: dict[str, list[_Span]], witness: str) -> Iterator[Violation]:
+    for job, limit in history.limits.items():
+        for together in _crowds(spans.get(job, ()), limit):
+            names = ", ".join(span.name for span in together)
+            text = f"{len(together)} at once where {limit} are allowed, {witness}: {names}"
+            yield Violation("limit", f"{job}: {text}")
+
+
+def _crowds(spans: Iterable[_Span], limit: int) -> Iterator[list[_Span]]:
+    """Yield what went on together whenever a start made it more than the limit."""
+    going: list[_Span] = []
+    for span in sorted(spans, key=lambda span: span.began):
+        going = [other for other in going if other.ended > span.began] + [span]
+        if len(going) > limit:
+            yield going
+
+
+def _told(excess: Excess) -> str:
+    runs = ", ".join(excess.runs)
+    seen = f"{len(excess.runs)} slots held where {excess.limit} are allowed"
+    return f"{excess.job}: {seen}, seen at {excess.at.isoformat()}: {runs}"

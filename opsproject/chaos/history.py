@@ -1,0 +1,137 @@
+"""What happened, as plain values: what was planned, what the ledger says, what the tasks noted."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from uuid import UUID
+
+from scheduling.recurrence import Recurrence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """A stretch (from_at, to_at] in which a job had one recurrence; `to_at` None: still open."""
+
+    id: int
+    job: str
+    recurrence: Recurrence
+    from_at: datetime
+    to_at: datetime | None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRun:
+    """A run as the ledger ends it. `told` is the fence that its recorded result names."""
+
+    id: UUID
+    job: str
+    epoch: int | None
+    tick: datetime | None
+    state: str
+    reason: str = ""
+    attempt: int = 1
+    told: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerAttempt:
+    """One attempt as the ledger has it; `outcome` is empty while it is not over."""
+
+    run: UUID
+    number: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """The ticks of an epoch in (after, until] that ended with one reason; so many it says."""
+
+    id: int
+    epoch: int
+    reason: str
+    after: datetime
+    until: datetime
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What the ledger told the world about a run."""
+
+    run: UUID
+    attempt: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One execution of a task by its own notes; times of the host's monotonic clock, in seconds.
+
+    `outcome` is `returned`, the name of what was raised, or empty where no end was noted. `wall`
+    is the start in seconds since 1970.
+    """
+
+    run: UUID
+    attempt: int
+    pid: int
+    wall: float
+    began: float
+    last_seen: float
+    outcome: str = ""
+
+    def seen(self, at: float, outcome: str) -> "Execution":
+        """Return it with one more sign of life."""
+        return replace(self, last_seen=at, outcome=outcome)
+
+    def __str__(self) -> str:
+        seconds = self.last_seen - self.began
+        ended = self.outcome or "no end noted"
+        return f"run {self.run} attempt {self.attempt} in pid {self.pid} ({seconds:.1f} s, {ended})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What an operator was told: this run exists, and a second call with the key gives it back."""
+
+    job: str
+    key: str
+    run: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excess:
+    """More of a job's runs held a slot, in one look at the ledger, than the job allows."""
+
+    job: str
+    at: datetime
+    limit: int
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """All of it, read when the cluster had come to rest; `limits` names every job."""
+
+    limits: dict[str, int]
+    epochs: list[Epoch] = field(default_factory=list)
+    runs: list[LedgerRun] = field(default_factory=list)
+    attempts: list[LedgerAttempt] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    disabled: list[tuple[str, datetime]] = field(default_factory=list)  # job, when it was asked
+    promises: list[Promise] = field(default_factory=list)
+    excesses: list[Excess] = field(default_factory=list)
+    frozen: bool = False  # workers were frozen: an execution may outlive its lease
+
+    def job_of(self, run: UUID) -> str | None:
+        """Return the job of a run, None for a run that the ledger does not have."""
+        return self._jobs.get(run)
+
+    @cached_property
+    def _jobs(self) -> dict[UUID, str]:
+        return {run.id: run.job for run in self.runs}

@@ -1,0 +1,103 @@
+"""Puts the ledger, the tasks' notes and what was seen meanwhile together as a history."""
+
+from opsproject.chaos.apart import SCOPE
+from opsproject.chaos.history import (
+    Epoch,
+    Event,
+    Execution,
+    History,
+    LedgerAttempt,
+    LedgerRun,
+    Skip,
+)
+from opsproject.chaos.meddling import Meddler
+from opsproject.chaos.notes import notes_file, read_notes
+from opsproject.chaos.watching import Watcher
+from scheduling.models import Attempt, Job, Run, RunEvent, ScheduleEpoch, SkippedTicks
+
+
+def read_history(*, meddler: Meddler, watcher: Watcher, frozen: bool) -> History:
+    """Read everything; nothing writes any more."""
+    return History(
+        limits=dict(Job.objects.filter(scope=SCOPE).values_list("job_id", "max_parallel")),
+        epochs=_epochs(),
+        runs=_runs(),
+        attempts=_attempts(),
+        skips=_skips(),
+        events=_events(),
+        executions=_executions(),
+        disabled=meddler.disabled,
+        promises=meddler.promises,
+        excesses=watcher.excesses,
+        frozen=frozen,
+    )
+
+
+def _epochs() -> list[Epoch]:
+    return [
+        Epoch(
+            id=epoch.pk,
+            job=epoch.job.job_id,
+            recurrence=epoch.recurrence(),
+            from_at=epoch.from_at,
+            to_at=epoch.to_at,
+            ends_at=epoch.ends_at,
+        )
+        for epoch in ScheduleEpoch.objects.filter(job__scope=SCOPE).select_related("job")
+    ]
+
+
+def _runs() -> list[LedgerRun]:
+    return [
+        LedgerRun(
+            id=run.id,
+            job=run.job.job_id if run.job else "",
+            epoch=run.epoch_id,
+            tick=run.scheduled_for,
+            state=run.state,
+            reason=run.reason,
+            attempt=run.attempt,
+            told=run.result if isinstance(run.result, str) else None,
+            finished_at=run.finished_at,
+        )
+        for run in Run.objects.select_related("job").order_by("id")
+    ]
+
+
+def _attempts() -> list[LedgerAttempt]:
+    return [
+        LedgerAttempt(
+            run=attempt.run_id,
+            number=attempt.number,
+            started_at=attempt.started_at,
+            finished_at=attempt.finished_at,
+            outcome=attempt.outcome,
+        )
+        for attempt in Attempt.objects.order_by("started_at")
+    ]
+
+
+def _skips() -> list[Skip]:
+    return [
+        Skip(
+            id=ticks.pk,
+            epoch=ticks.epoch_id,
+            reason=ticks.reason,
+            after=ticks.after,
+            until=ticks.until,
+            count=ticks.count,
+        )
+        for ticks in SkippedTicks.objects.order_by("id")
+    ]
+
+
+def _events() -> list[Event]:
+    return [
+        Event(run=event.run_id, attempt=event.attempt, kind=event.kind)
+        for event in RunEvent.objects.order_by("id")
+    ]
+
+
+def _executions() -> list[Execution]:
+    with notes_file().open(encoding="utf-8") as lines:
+        return read_notes(lines)

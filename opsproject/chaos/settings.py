@@ -1,0 +1,5 @@
+"""The platform's settings for a cluster under chaos: its own jobs only, no standing ones."""
+
+from opsproject.settings import *  # noqa: F403
+
+OPS_TARGETS = {}

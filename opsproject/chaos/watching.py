@@ -1,0 +1,60 @@
+"""Looks at the ledger all the while: how far it is, and that no job holds a slot too many."""
+
+import threading
+from collections import defaultdict
+
+from django.db import connection
+from django.db.models import Sum
+
+from opsproject.chaos.apart import SCOPE
+from opsproject.chaos.history import Excess
+from scheduling.clock import OUTAGE, database_now
+from scheduling.models import Job, Run, SkippedTicks
+
+EVERY_SECONDS = 0.2
+
+
+class Watcher(threading.Thread):
+    """A thread with a connection of its own; a database that does not answer is asked again."""
+
+    def __init__(self) -> None:
+        super().__init__(name="chaos-watcher", daemon=True)
+        self.looks = 0
+        self.ticks = 0
+        self.ended = 0
+        self.excesses: list[Excess] = []
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look until stopped."""
+        while not self._stopping.wait(EVERY_SECONDS):
+            try:
+                self._look()
+            except OUTAGE:
+                connection.close()
+        connection.close()
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stopping.set()
+        self.join()
+
+    def _look(self) -> None:
+        limits = dict(Job.objects.in_scope(SCOPE).values_list("job_id", "max_parallel"))
+        held: defaultdict[str, list[str]] = defaultdict(list)
+        # One statement, so that all rows are of one moment.
+        slots = Run.objects.holding_slot().values_list("job__job_id", "id", "state")
+        for job, run, state in slots:
+            held[job].append(f"{run} {state}")
+        self.looks += 1
+        for job, runs in held.items():
+            if len(runs) > limits[job]:
+                found = Excess(job=job, at=database_now(), limit=limits[job], runs=tuple(runs))
+                self.excesses.append(found)
+        self._count()
+
+    def _count(self) -> None:
+        planned = Run.objects.filter(scheduled_for__isnull=False).count()
+        skipped = SkippedTicks.objects.aggregate(ticks=Sum("count"))["ticks"] or 0
+        self.ticks = planned + skipped
+        self.ended = Run.objects.filter(finished_at__isnull=False).count()

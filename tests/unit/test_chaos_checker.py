@@ -1,0 +1,371 @@
+"""The checker of chaos sees what must not be, each in a history into which it was planted."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from opsproject.chaos.checker import check, different_stories, overlaps
+from opsproject.chaos.checker.ticks import planned_ticks
+from opsproject.chaos.history import (
+    Epoch,
+    Event,
+    Excess,
+    Execution,
+    History,
+    LedgerAttempt,
+    LedgerRun,
+    Promise,
+    Skip,
+)
+from opsproject.chaos.killer import Kill
+from opsproject.chaos.notes import read_notes
+from opsproject.chaos.report import Findings, recovery_times, report
+from scheduling.recurrence import Interval
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+
+
+def at(seconds: float) -> datetime:
+    return BEGIN + timedelta(seconds=seconds)
+
+
+def done_run(run: UUID, *, tick: float, began: float, ended: float) -> History:
+    """A tick that ran in one attempt, as ledger and notes tell it when all is well."""
+    return History(
+        limits={},
+        runs=[
+            LedgerRun(
+                id=run,
+                job="job",
+                epoch=1,
+                tick=at(tick),
+                state="done",
+                told=f"{run}:1",
+                finished_at=at(ended),
+            )
+        ],
+        attempts=[
+            LedgerAttempt(
+                run=run, number=1, started_at=at(began), finished_at=at(ended), outcome="done"
+            )
+        ],
+        events=[
+            Event(run=run, attempt=1, kind="job_started"),
+            Event(run=run, attempt=1, kind="job_completed"),
+        ],
+        executions=[
+            Execution(
+                run=run,
+                attempt=1,
+                pid=7,
+                wall=BEGIN.timestamp() + began,
+                began=began,
+                last_seen=ended,
+                outcome="returned",
+            )
+        ],
+    )
+
+
+@pytest.fixture
+def history() -> History:
+    """Four ticks of one job, every 10 s: one ran, two were skipped, one ran; nothing is wrong."""
+    one = done_run(FIRST, tick=10, began=11, ended=12)
+    other = done_run(SECOND, tick=40, began=41, ended=42)
+    return History(
+        limits={"job": 1},
+        epochs=[
+            Epoch(
+                id=1,
+                job="job",
+                recurrence=Interval(BEGIN, timedelta(seconds=10)),
+                from_at=BEGIN,
+                to_at=at(45),
+            )
+        ],
+        runs=[*one.runs, *other.runs],
+        attempts=[*one.attempts, *other.attempts],
+        skips=[Skip(id=1, epoch=1, reason="overlap", after=at(10), until=at(30), count=2)],
+        events=[*one.events, *other.events],
+        executions=[*one.executions, *other.executions],
+        promises=[Promise(job="job", key="key", run=FIRST)],
+    )
+
+
+def found(history: History) -> set[str]:
+    return {violation.kind for violation in check(history)}
+
+
+def with_second_attempt(history: History, *, began: float) -> History:
+    """The first run was lost at 15 s by the ledger, its task went on until 20 s; it ran again."""
+    (run, *runs), (attempt, *attempts) = history.runs, history.attempts
+    execution, *executions = history.executions
+    ended = began + 1
+    again = replace(attempt, number=2, started_at=at(began), finished_at=at(ended))
+    return replace(
+        history,
+        runs=[replace(run, attempt=2, told=f"{run.id}:2"), *runs],
+        attempts=[replace(attempt, outcome="lost", finished_at=at(15)), again, *attempts],
+        events=[*history.events, Event(run=run.id, attempt=2, kind="job_started")],
+        executions=[
+            replace(execution, last_seen=20, outcome=""),
+            replace(execution, attempt=2, pid=8, began=began, last_seen=ended),
+            *executions,
+        ],
+    )
+
+
+def test_nothing_is_found_where_nothing_is_wrong(history: History) -> None:
+    assert check(history) == []
+    assert different_stories(history) == []
+
+
+def test_every_tick_of_an_epoch_is_planned(history: History) -> None:
+    assert planned_ticks(history.epochs[0]) == [at(10), at(20), at(30), at(40)]
+    bounded = replace(history.epochs[0], ends_at=at(30))
+    assert planned_ticks(bounded) == [at(10), at(20), at(30)]
+
+
+def test_a_tick_without_a_verdict_is_missing(history: History) -> None:
+    shorter = replace(history.skips[0], until=at(20), count=1)
+    assert found(replace(history, skips=[shorter])) == {"missing"}
+    assert "2026-01-01T00:00:30" in str(check(replace(history, skips=[shorter]))[0])
+
+
+def test_a_tick_that_was_skipped_and_ran_is_doubled(history: History) -> None:
+    longer = replace(history.skips[0], until=at(40), count=3)
+    assert found(replace(history, skips=[longer])) == {"doubled"}
+
+
+def test_a_tick_with_two_runs_is_doubled(history: History) -> None:
+    again = done_run(UUID(int=3), tick=10, began=13, ended=14)
+    planted = replace(
+        history,
+        runs=[*history.runs, *again.runs],
+        attempts=[*history.attempts, *again.attempts],
+        events=[*history.events, *again.events],
+        executions=[*history.executions, *again.executions],
+    )
+    assert found(planted) == {"doubled"}
+
+
+@pytest.mark.parametrize("tick", [15, 50])
+def test_a_run_of_a_tick_that_was_never_planned_is_invented(history: History, tick: float) -> None:
+    first, *rest = history.runs
+    planted = replace(history, runs=[replace(first, tick=at(tick)), *rest])
+    assert found(planted) == {"invented", "missing"}
+
+
+def test_a_run_of_an_unknown_epoch_is_invented(history: History) -> None:
+    first, *rest = history.runs
+    planted = replace(history, runs=[replace(first, epoch=9), *rest])
+    assert found(planted) == {"invented", "missing"}
+
+
+def test_skipped_ticks_that_count_too_many_are_invented(history: History) -> None:
+    planted = replace(history, skips=[replace(history.skips[0], count=3)])
+    assert found(planted) == {"invented"}
+
+
+def test_epochs_that_overlap_are_doubled(history: History) -> None:
+    (epoch,) = history.epochs
+    other = replace(epoch, id=2, from_at=at(44), to_at=at(49))
+    assert found(replace(history, epochs=[epoch, other])) == {"doubled"}
+
+
+def test_an_epoch_that_is_still_open_is_unsettled(history: History) -> None:
+    (epoch,) = history.epochs
+    planted = replace(history, epochs=[replace(epoch, to_at=None)])
+    assert found(planted) == {"unsettled"}
+
+
+def test_a_stretch_without_an_epoch_is_missing_unless_somebody_disabled_the_job(
+    history: History,
+) -> None:
+    (epoch,) = history.epochs
+    later = replace(epoch, id=2, from_at=at(52), to_at=at(59))
+    planted = replace(history, epochs=[epoch, later])
+    assert found(planted) == {"missing"}
+    assert found(replace(planted, disabled=[("job", at(44))])) == set()
+    assert found(replace(planted, disabled=[("job", at(50))])) == {"missing"}
+    assert found(replace(planted, disabled=[("other", at(44))])) == {"missing"}
+
+
+def test_a_run_that_never_ended_is_unsettled(history: History) -> None:
+    first, *rest = history.runs
+    planted = replace(history, runs=[replace(first, state="running"), *rest])
+    assert "unsettled" in found(planted)
+
+
+def test_a_run_whose_end_was_told_twice_is_seen(history: History) -> None:
+    planted = replace(history, events=[*history.events, history.events[1]])
+    assert found(planted) == {"outcome"}
+
+
+def test_a_run_whose_end_was_never_told_is_seen(history: History) -> None:
+    events = [event for event in history.events if event != history.events[1]]
+    assert found(replace(history, events=events)) == {"outcome"}
+
+
+def test_a_start_that_was_told_twice_or_never_happened_is_seen(history: History) -> None:
+    assert found(replace(history, events=[*history.events, history.events[0]])) == {"outcome"}
+    never = Event(run=FIRST, attempt=5, kind="job_started")
+    assert found(replace(history, events=[*history.events, never])) == {"outcome"}
+
+
+def test_a_run_with_two_done_attempts_is_seen(history: History) -> None:
+    planted = with_second_attempt(history, began=21)
+    both = [replace(attempt, outcome="done") for attempt in planted.attempts]
+    assert "outcome" in found(replace(planted, attempts=both))
+
+
+def test_an_attempt_that_never_ended_is_seen(history: History) -> None:
+    first, *rest = history.attempts
+    planted = replace(history, attempts=[replace(first, finished_at=None, outcome=""), *rest])
+    assert "outcome" in found(planted)
+
+
+def test_a_skipped_run_that_was_started_is_seen(history: History) -> None:
+    first, *rest = history.runs
+    planted = replace(history, runs=[replace(first, state="skipped", reason="paused"), *rest])
+    assert "outcome" in found(planted)
+
+
+def test_a_done_run_that_was_never_executed_is_seen(history: History) -> None:
+    assert found(replace(history, executions=history.executions[1:])) == {"unexecuted"}
+
+
+def test_a_done_run_whose_task_raised_is_seen(history: History) -> None:
+    first, *rest = history.executions
+    planted = replace(history, executions=[replace(first, outcome="ValueError"), *rest])
+    assert found(planted) == {"unexecuted"}
+
+
+def test_an_execution_that_the_ledger_never_granted_is_seen(history: History) -> None:
+    ghost = replace(history.executions[0], run=UUID(int=9))
+    assert found(replace(history, executions=[*history.executions, ghost])) == {"unledgered"}
+
+
+def test_an_attempt_that_was_executed_twice_is_doubled(history: History) -> None:
+    again = replace(history.executions[0], pid=9, began=13, last_seen=14)
+    assert found(replace(history, executions=[*history.executions, again])) == {"doubled"}
+
+
+def test_a_result_of_another_attempt_is_stolen(history: History) -> None:
+    planted = with_second_attempt(history, began=21)
+    run, *rest = planted.runs
+    assert found(planted) == set()
+    assert found(replace(planted, runs=[replace(run, told=f"{run.id}:1"), *rest])) == {"stolen"}
+
+
+def test_two_attempts_of_a_run_at_once_are_an_overlap(history: History) -> None:
+    """And more than the job's limit of one; the ledger's own times show nothing of it."""
+    planted = with_second_attempt(history, began=16)
+    assert found(planted) == {"overlap", "limit"}
+
+
+def test_under_sigstop_an_overlap_is_told_and_is_no_violation(history: History) -> None:
+    planted = replace(with_second_attempt(history, began=16), frozen=True)
+    assert found(planted) == set()
+    assert len(list(overlaps(planted))) == 1
+
+
+def test_a_limit_exceeded_by_the_recorded_times_is_seen(history: History) -> None:
+    first, *rest = history.attempts
+    planted = replace(history, attempts=[replace(first, finished_at=at(41.5)), *rest])
+    assert found(planted) == {"limit"}
+    assert found(replace(planted, limits={"job": 2})) == set()
+
+
+def test_a_limit_exceeded_by_the_notes_is_seen(history: History) -> None:
+    first, *rest = history.executions
+    planted = replace(history, executions=[replace(first, last_seen=41.5), *rest])
+    assert found(planted) == {"limit"}
+
+
+def test_an_attempt_may_start_at_the_instant_at_which_another_ended(history: History) -> None:
+    first, *rest = history.attempts
+    planted = replace(history, attempts=[replace(first, finished_at=at(41)), *rest])
+    assert found(planted) == set()
+
+
+def test_slots_that_were_seen_to_be_too_many_are_told(history: History) -> None:
+    excess = Excess(job="job", at=at(11), limit=1, runs=(f"{FIRST} running", f"{SECOND} queued"))
+    assert found(replace(history, excesses=[excess])) == {"limit"}
+
+
+def test_a_run_that_an_operator_was_promised_is_not_lost_unnoticed(history: History) -> None:
+    promise = Promise(job="job", key="other", run=UUID(int=9))
+    assert found(replace(history, promises=[promise])) == {"lost"}
+
+
+def test_a_key_that_gave_two_runs_is_doubled(history: History) -> None:
+    twice = [*history.promises, Promise(job="job", key="key", run=SECOND)]
+    assert found(replace(history, promises=twice)) == {"doubled"}
+
+
+def test_what_a_crash_hid_from_the_ledger_is_told_and_is_no_violation(history: History) -> None:
+    """The work was done, the worker died before it could say so, and it was done again."""
+    planted = with_second_attempt(history, began=21)
+    returned = [replace(execution, outcome="returned") for execution in planted.executions]
+    planted = replace(planted, executions=returned)
+    assert found(planted) == set()
+    (story,) = different_stories(planted)
+    assert f"run {FIRST} attempt 1" in story
+    assert story.endswith("the ledger says lost")
+
+
+def test_notes_become_executions(history: History) -> None:
+    del history
+    fence = f"{FIRST}:1"
+    lines = [
+        note("start", fence, pid=7, monotonic=1),
+        note("start", fence, pid=8, monotonic=2),
+        note("alive", fence, pid=7, monotonic=3),
+        note("end", fence, pid=8, monotonic=4, outcome="returned"),
+    ]
+    killed, returned = read_notes(lines)
+    assert (killed.began, killed.last_seen, killed.outcome) == (1, 3, "")
+    assert (returned.began, returned.last_seen, returned.outcome) == (2, 4, "returned")
+    assert {killed.run, returned.run} == {FIRST}
+
+
+def test_an_execution_without_a_fence_is_of_no_run() -> None:
+    (execution,) = read_notes([note("start", None, pid=7, monotonic=1)])
+    assert execution.run == UUID(int=0)
+
+
+def note(event: str, fence: str | None, *, pid: int, monotonic: float, outcome: str = "") -> str:
+    values = {"event": event, "fence": fence, "pid": pid, "outcome": outcome}
+    return json.dumps({**values, "monotonic": monotonic, "wall": 0})
+
+
+def test_recovery_is_the_time_until_the_next_run_ends() -> None:
+    kills = [Kill(kind="beat", name="beat-1", at=10), Kill(kind="beat", name="beat-2", at=14)]
+    assert recovery_times(kills, [9, 12, 15, 16]) == {"beat": [2, 1]}
+
+
+def test_the_report_counts_and_shows_the_evidence(history: History) -> None:
+    planted = replace(history, skips=[replace(history.skips[0], until=at(20), count=1)])
+    text = report(
+        Findings(
+            history=planted,
+            kills=[Kill(kind="beat", name="beat-1", at=at(41).timestamp())],
+            actions=Counter({"pause": 3}),
+            refused=0,
+            looks=5,
+            violations=check(planted),
+        )
+    )
+    lines = [line.split() for line in text.splitlines()]
+    assert ["ticks", "planned", "4"] in lines
+    assert ["missing", "1"] in lines
+    assert ["doubled", "0"] in lines
+    assert ["skipped:", "overlap", "1"] in lines
+    assert ["beat", "1", "1.00", "s", "1.00", "s"] in lines
+    assert "missing: job: tick 2026-01-01T00:00:30+00:00 of epoch 1" in text
