@@ -6,6 +6,9 @@ A plugin, because the database must be known before Django's settings are read.
 import atexit
 import os
 
+# Importing the platform names its own settings where none are named, and pytest would take those.
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+
 from tests.servers import running_postgres
 
 URL = "TESTS_POSTGRES_URL"
