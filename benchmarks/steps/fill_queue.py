@@ -19,5 +19,7 @@ def run(runs: int) -> int:
     )
     JobStatus.objects.create(job=job)
     open_runs([new_run(job, trigger=Trigger.MANUAL, now=now) for _ in range(runs)])
-    publisher = Publisher(app)
-    return sum(publisher.publish(page, now=now) for page in claim_ready("real", now=now))
+    publisher, published = Publisher(app), 0
+    while claimed := claim_ready("real", now=now):
+        published += publisher.publish(claimed, now=now)
+    return published

@@ -27,17 +27,21 @@ def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
         retry_base=job.retry_base,
         retry_cap=job.retry_cap,
         retry_backoff=job.retry_backoff,
+        retry_jitter=job.retry_jitter,
+        non_retryable_codes=job.non_retryable_codes,
         state=RunState.READY,
         created_at=now,
         ready_at=now,
     )
 
 
-def planned_run(job: Job, epoch: ScheduleEpoch, tick: datetime, now: datetime) -> Run:
-    """Return an unsaved run of a tick, which expires if it cannot start in time."""
+def planned_run(
+    job: Job, epoch: ScheduleEpoch, recurrence: Recurrence, tick: datetime, now: datetime
+) -> Run:
+    """Return an unsaved run of a tick of the epoch, which expires if it cannot start in time."""
     run = new_run(job, trigger=Trigger.SCHEDULER, now=now)
     run.epoch, run.scheduled_for = epoch, tick
-    run.expires_at = _expiry(job, epoch.recurrence(), tick, now)
+    run.expires_at = _expiry(job, recurrence, tick, now)
     return run
 
 

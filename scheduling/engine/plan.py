@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.bulk import update_rows
 from scheduling.clock import OUTAGE
 from scheduling.engine.epochs import next_due
 from scheduling.engine.new_run import planned_run
+from scheduling.engine.skipped import write_skipped
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
 from scheduling.states import SkipReason
@@ -27,7 +29,7 @@ from scheduling.verdicts import Situation, judge
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
+PAGE = 250  # as many jobs as a transaction of less than 250 ms plans on a slow machine
 
 
 @dataclass
@@ -41,25 +43,22 @@ class Planned:
 
 
 def plan_due_jobs(scope: str, *, now: datetime) -> int:
-    """Plan every job that is due; return how many jobs were planned."""
-    total = 0
-    while due := _due_job_ids(scope, now):
-        try:
-            planned = plan_jobs(due, now=now)
-        except OUTAGE:
-            raise
-        except Exception:
-            logger.exception("jobs_not_plannable_together", extra={"jobs": len(due)})
-            planned = sum(_plan_alone(job_id, now) for job_id in due)
-        total += planned
-        if planned < BATCH:
-            break
-    return total
+    """Plan a page of the jobs that are due, the longest overdue first; return how many."""
+    due = _due_job_ids(scope, now)
+    if not due:
+        return 0
+    try:
+        return plan_jobs(due, now=now)
+    except OUTAGE:
+        raise
+    except Exception:
+        logger.exception("jobs_not_plannable_together", extra={"jobs": len(due)})
+    return sum(_plan_alone(job_id, now) for job_id in due)
 
 
 def _due_job_ids(scope: str, now: datetime) -> list[int]:
     due = Job.objects.in_scope(scope).due(now).order_by("next_due_at")
-    return list(due.values_list("id", flat=True)[:BATCH])
+    return list(due.values_list("id", flat=True)[:PAGE])
 
 
 def _plan_alone(job_id: int, now: datetime) -> int:
@@ -107,15 +106,11 @@ def judge_all(jobs: Sequence[Job], *, now: datetime) -> Planned:
 def write(planned: Planned) -> None:
     """Write what was judged, within the caller's transaction."""
     open_runs(planned.runs)
-    for ticks in planned.skipped:
-        _append(ticks)
-    Job.objects.bulk_update(
-        planned.jobs,
-        ["planned_until", "next_due_at", "schedule_error", "enabled"],
-        batch_size=BATCH,
-    )
-    ScheduleEpoch.objects.bulk_update(planned.spent, ["to_at"])
-    PeriodicTask.objects.filter(job__epochs__in=planned.spent).update(enabled=False)
+    write_skipped(planned.skipped)
+    update_rows(planned.jobs, ["planned_until", "next_due_at", "schedule_error", "enabled"])
+    if planned.spent:
+        update_rows(planned.spent, ["to_at"])
+        PeriodicTask.objects.filter(job__epochs__in=planned.spent).update(enabled=False)
 
 
 @dataclass
@@ -190,7 +185,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             trial=job.id in standing.tripped,
         ),
     )
-    planned.runs += [planned_run(job, epoch, tick, now) for tick in verdicts.runs]
+    planned.runs += [planned_run(job, epoch, recurrence, tick, now) for tick in verdicts.runs]
     planned.skipped += [
         SkippedTicks(job=job, epoch=epoch, **dataclasses.asdict(span)) for span in verdicts.spans
     ]
@@ -199,12 +194,3 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
     if job.one_off and verdicts.runs:
         job.enabled, job.next_due_at, epoch.to_at = False, None, job.planned_until
         planned.spent.append(epoch)
-
-
-def _append(ticks: SkippedTicks) -> None:
-    """Lengthen the job's last stretch if this one goes on where it ended, else insert."""
-    lengthened = SkippedTicks.objects.filter(
-        job_id=ticks.job_id, epoch_id=ticks.epoch_id, reason=ticks.reason, until=ticks.after
-    ).update(until=ticks.until, count=F("count") + ticks.count)
-    if not lengthened:
-        ticks.save()

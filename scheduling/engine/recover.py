@@ -34,7 +34,7 @@ def expire_waiting(scope: str, *, now: datetime) -> int:
     """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
     unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
     late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
-    return skip(_ids(late), SkipReason.EXPIRED, now=now)
+    return skip(ids, SkipReason.EXPIRED, now=now) if (ids := _ids(late)) else 0
 
 
 def take_from_lost_workers(
@@ -55,7 +55,8 @@ def _take_runs(scope: str, now: datetime) -> int:
     running = Run.objects.open(RunState.RUNNING).filter(scope=scope)
     lost = running.filter(Q(worker=None) | Q(worker__lost_at__isnull=False))
     stopped = running.filter(worker__lost_at=None, worker__stopped_at__isnull=False)
-    return len(lose(_fences(lost), now=now)) + len(release(_fences(stopped), now=now))
+    taken = len(lose(fences, now=now)) if (fences := _fences(lost)) else 0
+    return taken + (len(release(fences, now=now)) if (fences := _fences(stopped)) else 0)
 
 
 def stop_overdue(scope: str, *, now: datetime) -> int:

@@ -7,6 +7,7 @@ by the fence; a message too few would leave a run waiting for ever.
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from amqp.exceptions import NotFound
@@ -25,15 +26,17 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY_SECONDS = 3.0
 FIRST_WAIT = timedelta(seconds=4)  # a message younger than this may still be on its way
 MOST_A_SWEEP = 500
+MOST_QUEUES = 200  # looked at in one sweep, by turns: each is a question to the broker
 
 
 class MissingMessages:
-    """Remembers what the last sweep missed."""
+    """Remembers what was missing when each queue was last looked at."""
 
     def __init__(self, app: Celery, scope: str) -> None:
         self.app = app
         self.scope = scope
         self._before: Counter[str] = Counter()
+        self._looked_until = ""
         self._swept_at: float | None = None
 
     def sweep(self, publisher: Publisher, *, now: datetime, monotonic: float) -> int:
@@ -41,20 +44,29 @@ class MissingMessages:
         if self._swept_at is not None and monotonic - self._swept_at < SWEEP_EVERY_SECONDS:
             return 0
         self._swept_at = monotonic
-        missing = self._missing()
+        queues = self._next_queues(now)
+        missing = self._missing(queues)
         confirmed = missing & self._before
-        self._before = missing
+        seen = {queue: missing[queue] for queue in queues}
+        self._before = Counter({**self._before, **seen} if self._looked_until else seen)
         runs = [
             run for queue, count in confirmed.items() for run in self._oldest(queue, count, now)
         ]
         if runs:
             logger.info("messages_missing", extra={"scope": self.scope, "republished": len(runs)})
-        return publisher.publish(runs[:MOST_A_SWEEP], now=now) if runs else 0
+        return publisher.publish(runs[:MOST_A_SWEEP], now=now)
 
-    def _missing(self) -> Counter[str]:
-        expected: Counter[str] = Counter(
-            dict(self._published().order_by().values_list("queue").annotate(Count("id")))
-        )
+    def _next_queues(self, now: datetime) -> list[str]:
+        """Return the next of the queues in which something has been waiting for a while."""
+        waiting = self._published().filter(published_at__lt=now - FIRST_WAIT)
+        names = waiting.order_by("queue").values_list("queue", flat=True).distinct()
+        queues = list(names.filter(queue__gt=self._looked_until)[:MOST_QUEUES])
+        self._looked_until = queues[-1] if len(queues) == MOST_QUEUES else ""
+        return queues
+
+    def _missing(self, queues: list[str]) -> Counter[str]:
+        published = self._published().filter(queue__in=queues).order_by().values_list("queue")
+        expected: Counter[str] = Counter(dict(published.annotate(Count("id"))))
         if not expected:
             return expected
         try:
@@ -65,11 +77,14 @@ class MissingMessages:
         return +expected
 
     def _published(self) -> RunQuerySet:
-        return Run.objects.open(RunState.QUEUED).filter(
-            scope=self.scope, published_at__isnull=False
+        """Queued runs with a message; those that went through somebody's exchange lie elsewhere."""
+        return (
+            Run.objects.open(RunState.QUEUED)
+            .filter(scope=self.scope, published_at__isnull=False)
+            .exclude(routing__has_keys=["exchange", "routing_key"])
         )
 
-    def _depths(self, queues: Counter[str]) -> dict[str, int]:
+    def _depths(self, queues: Iterable[str]) -> dict[str, int]:
         with self.app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
             return {queue: depth(connection, queue) for queue in queues}

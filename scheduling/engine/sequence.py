@@ -3,17 +3,22 @@
 from django.db import connection, transaction
 from django.db.models import Max
 
+from scheduling.bulk import update_rows
 from scheduling.models import RunEvent
 
 BATCH = 1_000
+MOST_BATCHES = 10
 LOCK_KEY = 0x0B5E0001  # any constant: one sequencer at a time
 
 
 def number_events() -> int:
-    """Give the next numbers to committed events in the order of their ids; return how many."""
+    """Give the next numbers to committed events in the order of their ids; return how many.
+
+    As many as there are, but for a flood of them: the rest is left for the next time.
+    """
     total = 0
-    while RunEvent.objects.filter(seq=None).exists():
-        numbered = _number_batch()
+    for _ in range(MOST_BATCHES):
+        numbered = _number_batch() if RunEvent.objects.filter(seq=None).exists() else 0
         total += numbered
         if numbered < BATCH:
             break
@@ -28,7 +33,7 @@ def _number_batch() -> int:
         last = RunEvent.objects.aggregate(last=Max("seq"))["last"] or 0
         for number, event in enumerate(fresh, start=last + 1):
             event.seq = number
-        RunEvent.objects.bulk_update(fresh, ["seq"], batch_size=200)
+        update_rows(fresh, ["seq"])
     return len(fresh)
 
 

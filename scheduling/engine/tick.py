@@ -4,9 +4,11 @@ Any number of beats may turn at once; whatever one of them leaves half done, ano
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from celery import Celery
 from django.db import connection
@@ -29,12 +31,16 @@ from scheduling.engine.recover import (
 from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
-from scheduling.models import Job
+from scheduling.models import Job, Run
+from scheduling.states import RunState
 
 logger = logging.getLogger(__name__)
 
 OUTAGE_WAIT_SECONDS = 1.0
 SHORTEST_SLEEP_SECONDS = 0.01  # what is due and locked elsewhere is another beat's
+
+Step = Callable[..., object]  # takes `now`
+Steps = tuple[Step, ...]
 
 
 class Engine:
@@ -48,17 +54,20 @@ class Engine:
         self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app)
         self.missing = MissingMessages(app, scope)
+        self._kept_up_at = -math.inf
 
     def turn(self) -> float:
-        """Do what is due; return for how many seconds nothing will be."""
+        """Do a page of what is due; return for how many seconds nothing will be.
+
+        However much there is to do, a turn is short: what is left is the next one's, at once.
+        """
         try:
             now = database_now()
             if not self.clock.believes(now, monotonic=time.monotonic()):
                 return SHORTEST_SLEEP_SECONDS
             self.publisher.available = True
-            for step in self._steps():
-                self._guard(step, now)
-            return SHORTEST_SLEEP_SECONDS if self.adoption.behind else self._seconds_until_due(now)
+            did_something = self._do(self._flow(), now) | self._do(self._due_upkeep(), now)
+            return 0.0 if did_something else self._seconds_until_due(now)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
         except Exception:
@@ -67,68 +76,91 @@ class Engine:
         connection.close()
         return OUTAGE_WAIT_SECONDS
 
-    def _steps(self) -> tuple[Callable[[datetime], object], ...]:
+    def _flow(self) -> Steps:
+        """What turns a due tick into a message; each returns whether there may be more."""
         return (
             self._follow_schedules,
-            self._end_pauses,
-            self._plan,
-            self._recover,
+            partial(end_pauses, self.scope),
+            partial(plan_due_jobs, self.scope),
+            partial(resolve_waiting, self.scope),
             self._claim_and_publish,
+        )
+
+    def _due_upkeep(self) -> Steps:
+        """What mends and keeps, not more often than once in `tick_seconds`."""
+        if self._upkeep_due_in() > 0:
+            return ()
+        self._kept_up_at = time.monotonic()
+        return (
+            partial(expire_waiting, self.scope),
+            self._take_from_lost_workers,
+            partial(stop_overdue, self.scope),
+            partial(end_unconfirmed_stops, self.scope),
+            partial(fail_unstartable, self.scope),
             self._republish,
             self._number_events,
         )
 
-    def _follow_schedules(self, now: datetime) -> None:
+    def _follow_schedules(self, *, now: datetime) -> None:
         self.adoption.follow(now=now, monotonic=time.monotonic())
 
-    def _end_pauses(self, now: datetime) -> None:
-        end_pauses(self.scope, now=now)
+    def _claim_and_publish(self, *, now: datetime) -> bool:
+        claimed = claim_ready(self.scope, now=now)
+        self.publisher.publish(claimed, now=now)
+        return bool(claimed) and self.publisher.available
 
-    def _plan(self, now: datetime) -> None:
-        plan_due_jobs(self.scope, now=now)
+    def _take_from_lost_workers(self, *, now: datetime) -> int:
+        return take_from_lost_workers(
+            self.scope, self.liveness, now=now, monotonic=time.monotonic()
+        )
 
-    def _recover(self, now: datetime) -> None:
-        expire_waiting(self.scope, now=now)
-        take_from_lost_workers(self.scope, self.liveness, now=now, monotonic=time.monotonic())
-        stop_overdue(self.scope, now=now)
-        end_unconfirmed_stops(self.scope, now=now)
-        fail_unstartable(self.scope, now=now)
-        resolve_waiting(self.scope, now=now)
-
-    def _claim_and_publish(self, now: datetime) -> None:
-        for claimed in claim_ready(self.scope, now=now):
-            self.publisher.publish(claimed, now=now)
-
-    def _republish(self, now: datetime) -> None:
+    def _republish(self, *, now: datetime) -> None:
         if self.publisher.available:
             publish_unsent(self.scope, self.publisher, now=now)
             self.missing.sweep(self.publisher, now=now, monotonic=time.monotonic())
 
-    def _number_events(self, now: datetime) -> None:
+    def _number_events(self, *, now: datetime) -> None:
         del now
         number_events()
 
-    def _guard(self, step: Callable[[datetime], object], now: datetime) -> None:
+
+    def _do(self, steps: Steps, now: datetime) -> bool:
+        """Run the steps in order, all of them; return whether one of them may have more to do."""
+        did = [self._guard(step, now) for step in steps]
+        return any(did)
+
+    def _guard(self, step: Step, now: datetime) -> bool:
         """Run one step; what goes wrong in it must not keep the next ones from their work."""
         try:
-            step(now)
+            return bool(step(now=now))
         except OUTAGE:
             raise
         except Exception:
-            logger.exception(
-                "engine_step_failed", extra={"step": step.__name__, "scope": self.scope}
-            )
+            name = getattr(step, "func", step).__name__
+            logger.exception("engine_step_failed", extra={"step": name, "scope": self.scope})
+        return False
 
     def _seconds_until_due(self, now: datetime) -> float:
-        due = (
-            Job.objects.in_scope(self.scope)
-            .filter(enabled=True, next_due_at__isnull=False)
-            .order_by("next_due_at")
-            .values_list("next_due_at", flat=True)
-            .first()
-        )
-        if due is None:
-            return self.tick_seconds
+        if self.adoption.behind:
+            return SHORTEST_SLEEP_SECONDS
+        due_at = min(filter(None, (self._next_tick(), self._next_retry(now))), default=None)
+        longest = max(SHORTEST_SLEEP_SECONDS, self._upkeep_due_in())
+        if due_at is None:
+            return longest
         waited = (database_now() - now).total_seconds()
-        wait = max(SHORTEST_SLEEP_SECONDS, (due - now).total_seconds() - waited)
-        return min(self.tick_seconds, wait)
+        wait = max(SHORTEST_SLEEP_SECONDS, (due_at - now).total_seconds() - waited)
+        return min(longest, wait)
+
+    def _next_tick(self) -> datetime | None:
+        jobs = Job.objects.in_scope(self.scope).filter(enabled=True, next_due_at__isnull=False)
+        return jobs.order_by("next_due_at").values_list("next_due_at", flat=True).first()
+
+    def _next_retry(self, now: datetime) -> datetime | None:
+        """When the next of the runs that wait for their next attempt is due."""
+        runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
+        runs = runs.filter(next_attempt_at__gt=now)
+        return runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+
+    def _upkeep_due_in(self) -> float:
+        """How many seconds the upkeep still has time, at most `tick_seconds`."""
+        return self._kept_up_at + self.tick_seconds - time.monotonic()

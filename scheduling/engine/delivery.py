@@ -1,0 +1,100 @@
+"""Brings the messages of runs to the broker in one go, as far as its transport knows how.
+
+RabbitMQ takes a batch and confirms each message of it, Redis a pipeline; any other transport gets
+them one by one. Where one message spoils a batch, each is sent alone, so that it harms no other.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import amqp
+from celery import Celery
+from kombu import exceptions
+from kombu.exceptions import OperationalError
+
+from scheduling.engine.confirms import send_confirmed
+from scheduling.engine.message import send_message
+from scheduling.models import Run
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+class Delivery:
+    """What became of the messages of some runs: `waiting` for an answer, `sent` or `refused`."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.waiting = {run.id: run for run in runs}
+        self.sent: list[Run] = []
+        self.refused: list[tuple[Run, Exception]] = []
+
+    def note_sent(self, run: Run) -> None:
+        """The broker has it."""
+        self.sent.append(self.waiting.pop(run.id))
+
+    def note_refused(self, run: Run, error: Exception) -> None:
+        """The broker is well, but does not take this one."""
+        self.refused.append((self.waiting.pop(run.id), error))
+
+
+def deliver(app: Celery, delivery: Delivery) -> None:
+    """Send what is waiting; raise OperationalError if the broker does not answer.
+
+    What had no answer by then stays waiting. It may have arrived all the same and be sent again:
+    the fence makes that harmless.
+    """
+    with app.connection_or_acquire() as connection:
+        try:
+            _send_over(app, connection, delivery)
+        except (OperationalError, TimeoutError) as error:
+            connection.collect()
+            raise OperationalError(str(error)) from error
+        except connection.connection_errors:
+            # It may have gone stale in the pool: one quick second try; after that recover's turn.
+            connection.collect()
+            _try_again(app, connection, delivery)
+
+
+def _try_again(app: Celery, connection: Any, delivery: Delivery) -> None:
+    try:
+        _send_over(app, connection, delivery)
+    except (OperationalError, *connection.connection_errors) as error:
+        connection.collect()
+        raise OperationalError(str(error)) from error
+
+
+def _send_over(app: Celery, connection: Any, delivery: Delivery) -> None:
+    connection.ensure_connection(**AT_ONCE)
+    _send(app, connection, list(delivery.waiting.values()), delivery)
+
+
+def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+    try:
+        _send_together(app, connection, runs, delivery)
+    except (OperationalError, *connection.connection_errors):
+        raise
+    except Exception as error:  # noqa: BLE001 whatever it is, it is about one of these messages
+        if len(runs) == 1:
+            delivery.note_refused(runs[0], error)
+            return
+        logger.info("batch_refused", extra={"messages": len(runs), "error": str(error)})
+        for run in list(delivery.waiting.values()):
+            _send(app, connection, [run], delivery)
+
+
+def _send_together(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+    if isinstance(connection.connection, amqp.Connection):
+        send_confirmed(
+            app, connection, runs, sent=delivery.note_sent, refused=delivery.note_refused
+        )
+        return
+    try:
+        with connection.Producer(auto_declare=False) as producer, producer.batch():
+            for run in runs:
+                send_message(app, producer, run)
+    except exceptions.BatchPublishError as error:  # type: ignore[attr-defined] # newer than the stubs
+        raise error.__cause__ or error from error
+    for run in runs:
+        delivery.note_sent(run)

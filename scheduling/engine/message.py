@@ -1,0 +1,102 @@
+"""The message of a claimed run: "look at run X, attempt N", in Celery's own protocol."""
+
+from functools import cache
+from math import ceil
+from typing import Any
+
+from celery import Celery
+from celery.utils.nodenames import anon_nodename
+from kombu import Exchange, Producer, Queue
+
+from scheduling.fence import HEADER, RETRIES_HEADER, Fence
+from scheduling.logs import configured_redactor
+from scheduling.models import Run
+from scheduling.redaction import clip
+from scheduling.transitions import HARD_LIMIT_MARGIN
+
+LONGEST_SHOWN = 1_024  # characters of the arguments, as in Celery's own messages
+
+
+def send_message(app: Celery, producer: Producer, run: Run, **options: Any) -> None:
+    """Hand the run's message to the producer; it raises what the transport raises.
+
+    It carries no Celery `expires`, `eta` or `retries`: the ledger decides those (DESIGN rule 4).
+    """
+    app.amqp.send_task_message(
+        producer,
+        run.task,
+        _message(app, run),
+        headers=_headers(run),
+        retry=False,
+        **_address(run),
+        **options,
+    )
+
+
+def _message(app: Celery, run: Run) -> Any:
+    soft, hard = _limits(run)
+    return app.amqp.as_task_v2(
+        str(run.attempt_id),
+        run.task,
+        args=run.args,
+        kwargs=run.params,
+        soft_time_limit=soft,
+        time_limit=hard,
+        origin=_origin(),
+        ignore_result=True,
+        create_sent_event=app.conf.task_send_sent_event,
+        argsrepr=_shown(run.args),
+        kwargsrepr=_shown(run.params),
+    )
+
+
+def _headers(run: Run) -> dict[str, Any]:
+    """What a foreign row asks for, and the fence, which nothing may replace."""
+    fence = {HEADER: str(Fence(run.id, run.attempt)), RETRIES_HEADER: run.retry_count}
+    return {**run.routing.get("headers", {}), **fence}
+
+
+def _address(run: Run) -> dict[str, Any]:
+    """Where the message goes: as stock beat would send it, an exchange counts with its key only.
+
+    Our own queues are declared as the app declares them; what is foreign is taken as it is.
+    """
+    options: dict[str, Any] = {}
+    if "priority" in run.routing:
+        options["priority"] = run.routing["priority"]
+    if is_routed(run):
+        options["exchange"] = run.routing["exchange"]
+        options["routing_key"] = run.routing["routing_key"]
+    else:
+        own = run.queue.startswith(f"{run.scope}.")
+        options["queue"] = run.queue if own else _foreign_queue(run.queue)
+    return options
+
+
+def is_routed(run: Run) -> bool:
+    """Whether the message goes to somebody's exchange, and so into queues that are not known."""
+    return bool(run.routing.get("exchange") and run.routing.get("routing_key"))
+
+
+@cache
+def _foreign_queue(name: str) -> Queue:
+    return Queue(name, Exchange(""), routing_key=name, no_declare=True)
+
+
+@cache
+def _origin() -> str:
+    return str(anon_nodename())
+
+
+def _shown(arguments: Any) -> str:
+    """What Flower and the worker's log show of a task leaves the platform like any text."""
+    text = repr(arguments)
+    return configured_redactor().text(clip(text, LONGEST_SHOWN)) if arguments else text
+
+
+def _limits(run: Run) -> tuple[int | None, int | None]:
+    """Return the run's soft and hard limit in seconds; without one the task's own hold."""
+    if run.timeout is None:
+        return None, None
+    hard = run.timeout + HARD_LIMIT_MARGIN
+    return ceil(run.timeout.total_seconds()), ceil(hard.total_seconds())
