@@ -64,10 +64,14 @@ def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
     _let_loose(plan, killer, watcher, stop=stop, tell=tell)
     meddler.stop()
     killer.end()
-    settled = come_to_rest(show=tell, meanwhile=killer.tend)
+    rest = come_to_rest(show=tell, meanwhile=killer.tend)
     watcher.stop()
-    left = cluster.stop()
-    history = read_history(meddler=meddler, watcher=watcher, frozen=plan.freeze)
+    seen = [*killer.deaths, *cluster.stop()]
+    history = read_history(
+        meddler=meddler, watcher=watcher, final_changes=rest.changes, frozen=plan.freeze
+    )
+    if not rest.settled:
+        seen.append(f"the cluster was not at rest after {REST_SECONDS:g} s")
     return Findings(
         history=history,
         kills=killer.kills,
@@ -77,9 +81,7 @@ def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
         violations=[
             *check(history),
             *_account_violations(),
-            *([] if settled else [Violation("unsettled", f"not at rest after {REST_SECONDS:g} s")]),
-            *(Violation("left", text) for text in left),
-            *(Violation("died", text) for text in killer.deaths),
+            *(Violation("cluster", text) for text in seen),
             *(Violation("operator", text) for text in meddler.failures),
         ],
     )

@@ -22,7 +22,11 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRun:
-    """A run as the ledger ends it. `told` is the fence that its recorded result names."""
+    """A run as the ledger ends it.
+
+    `told` is the fence that its recorded result names, `reopened` how often operators had it tried
+    again after it had ended.
+    """
 
     id: UUID
     job: str
@@ -32,6 +36,7 @@ class LedgerRun:
     reason: str = ""
     attempt: int = 1
     told: str | None = None
+    reopened: int = 0
     finished_at: datetime | None = None
 
 
@@ -87,15 +92,28 @@ class Execution:
         """Return it with one more sign of life."""
         return replace(self, last_seen=at, outcome=outcome)
 
+    @property
+    def seconds(self) -> float:
+        """How long it is known to have gone on."""
+        return self.last_seen - self.began
+
     def __str__(self) -> str:
-        seconds = self.last_seen - self.began
-        ended = self.outcome or "no end noted"
-        return f"run {self.run} attempt {self.attempt} in pid {self.pid} ({seconds:.1f} s, {ended})"
+        ended = f"{self.seconds:.1f} s, {self.outcome or 'no end noted'}"
+        return f"run {self.run} attempt {self.attempt} in pid {self.pid} ({ended})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of a schedule that an operator was about to make; it may not have come to it."""
+
+    job: str
+    at: datetime
+    disables: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """What an operator was told: this run exists, and a second call with the key gives it back."""
+    """What an operator was told of run-now: this run exists, and its key gives it back."""
 
     job: str
     key: str
@@ -123,8 +141,9 @@ class History:
     skips: list[Skip] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
-    disabled: list[tuple[str, datetime]] = field(default_factory=list)  # job, when it was asked
+    changes: list[Change] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
+    cancelled: list[UUID] = field(default_factory=list)  # for good, as operators were told
     excesses: list[Excess] = field(default_factory=list)
     frozen: bool = False  # workers were frozen: an execution may outlive its lease
 

@@ -9,26 +9,31 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from uuid import UUID
 
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from opsproject.chaos.apart import SCOPE
-from opsproject.chaos.history import Promise
+from opsproject.chaos.history import Change, Promise
 from opsproject.chaos.workload import BY_CHAOS
+from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.change_policy import change_policy
 from scheduling.actions.pause_job import pause_job
+from scheduling.actions.reset_breaker import reset_breaker
 from scheduling.actions.resume_job import resume_job
+from scheduling.actions.retry_runs import retry_runs
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import OUTAGE, database_now
 from scheduling.engine.schedules import row_fields
-from scheduling.models import Job, Pause
+from scheduling.models import Job, Pause, Run
 from scheduling.recurrence import Interval
+from scheduling.states import RAN
 
 logger = logging.getLogger(__name__)
 
-MEAN_SECONDS = 0.8  # between two actions
+MEAN_SECONDS = 0.6  # between two actions
 LONGEST_PAUSE_SECONDS = 6.0
 
 
@@ -41,15 +46,19 @@ class Meddler(threading.Thread):
         self.refused = 0
         self.failures: list[str] = []
         self.promises: list[Promise] = []
-        self.disabled: list[tuple[str, datetime]] = []
+        self.cancelled: set[UUID] = set()  # told to be, and nobody has had them tried again
+        self.changes: list[Change] = []
         self._random = random.Random(seed)  # noqa: S311 no secret
         self._unanswered: list[tuple[str, str]] = []  # job id and key of a run-now
         self._stopping = threading.Event()
         # Repeated is what is done more often.
         self._actions: tuple[tuple[str, Callable[[Job], bool]], ...] = (
-            *(("run-now", self._trigger),) * 2,
+            *(("run-now", self._trigger),) * 3,
             ("pause", self._pause),
             ("resume", self._resume),
+            ("cancel", self._cancel),
+            ("retry", self._retry),
+            ("reset breaker", self._reset_breaker),
             ("change policy", self._change_policy),
             ("edit schedule", self._edit_schedule),
             *(("switch off or on", self._switch),) * 2,
@@ -111,6 +120,29 @@ class Meddler(threading.Thread):
             resume_job(self._random.choice(paused).job, BY_CHAOS)
         return bool(paused)
 
+    def _cancel(self, job: Job) -> bool:
+        """Cancel a run that has not ended, of whatever job."""
+        del job
+        runs = list(Run.objects.open().order_by("id").values_list("id", flat=True))
+        if not runs:
+            return False
+        told = cancel_runs([self._random.choice(runs)], BY_CHAOS, reason="chaos")
+        self.cancelled |= {run.id for run in told}
+        return bool(told)
+
+    def _retry(self, job: Job) -> bool:
+        """Have a run tried again that has ended, whether well or not."""
+        ended = Run.objects.filter(job=job, state__in=RAN).order_by("-id")
+        runs = list(ended.values_list("id", flat=True)[:10])
+        if not runs:
+            return False
+        chosen = self._random.choice(runs)
+        self.cancelled.discard(chosen)  # before: an answer that never comes may have been a yes
+        return bool(retry_runs([chosen], BY_CHAOS))
+
+    def _reset_breaker(self, job: Job) -> bool:
+        return reset_breaker(job, BY_CHAOS)
+
     def _change_policy(self, job: Job) -> bool:
         changes = {
             "misfire": self._random.choice(("skip", "once", "all")),
@@ -126,6 +158,7 @@ class Meddler(threading.Thread):
         if row is None:
             return False
         every = timedelta(seconds=self._random.randint(1, 4))
+        self._about_to_change(job, disables=False)
         for name, value in row_fields(Interval(database_now(), every)).items():
             setattr(row, name, value)
         row.save()
@@ -137,8 +170,10 @@ class Meddler(threading.Thread):
         row = rows.filter(enabled=False).order_by("pk").first() or rows.filter(job=job).first()
         if row is None:
             return False
-        if row.enabled:
-            self.disabled.append((row.job.job_id, database_now()))
+        self._about_to_change(row.job, disables=row.enabled)
         row.enabled = not row.enabled
         row.save()
         return True
+
+    def _about_to_change(self, job: Job, *, disables: bool) -> None:
+        self.changes.append(Change(job=job.job_id, at=database_now(), disables=disables))

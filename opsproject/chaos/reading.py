@@ -1,7 +1,11 @@
 """Puts the ledger, the tasks' notes and what was seen meanwhile together as a history."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.history import (
+    Change,
     Epoch,
     Event,
     Execution,
@@ -13,10 +17,12 @@ from opsproject.chaos.history import (
 from opsproject.chaos.meddling import Meddler
 from opsproject.chaos.notes import notes_file, read_notes
 from opsproject.chaos.watching import Watcher
-from scheduling.models import Attempt, Job, Run, RunEvent, ScheduleEpoch, SkippedTicks
+from scheduling.models import Attempt, AuditEntry, Job, Run, RunEvent, ScheduleEpoch, SkippedTicks
 
 
-def read_history(*, meddler: Meddler, watcher: Watcher, frozen: bool) -> History:
+def read_history(
+    *, meddler: Meddler, watcher: Watcher, final_changes: Sequence[Change], frozen: bool
+) -> History:
     """Read everything; nothing writes any more."""
     return History(
         limits=dict(Job.objects.filter(scope=SCOPE).values_list("job_id", "max_parallel")),
@@ -26,8 +32,9 @@ def read_history(*, meddler: Meddler, watcher: Watcher, frozen: bool) -> History
         skips=_skips(),
         events=_events(),
         executions=_executions(),
-        disabled=meddler.disabled,
+        changes=[*meddler.changes, *final_changes],
         promises=meddler.promises,
+        cancelled=list(meddler.cancelled),
         excesses=watcher.excesses,
         frozen=frozen,
     )
@@ -48,6 +55,8 @@ def _epochs() -> list[Epoch]:
 
 
 def _runs() -> list[LedgerRun]:
+    reopenings = AuditEntry.objects.filter(action="retry_run").values_list("target", flat=True)
+    reopened = Counter(reopenings)
     return [
         LedgerRun(
             id=run.id,
@@ -58,6 +67,7 @@ def _runs() -> list[LedgerRun]:
             reason=run.reason,
             attempt=run.attempt,
             told=run.result if isinstance(run.result, str) else None,
+            reopened=reopened[f"run {run.id}"],
             finished_at=run.finished_at,
         )
         for run in Run.objects.select_related("job").order_by("id")

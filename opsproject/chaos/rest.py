@@ -1,35 +1,50 @@
 """Lets the cluster come to rest: no schedule fires any more, and all that was begun ends."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.cluster import waited_for
-from scheduling.clock import OUTAGE
+from opsproject.chaos.history import Change
+from scheduling.clock import OUTAGE, database_now
 from scheduling.models import Run, ScheduleEpoch
 
 REST_SECONDS = 120.0
 
 
-def come_to_rest(*, show: Callable[[str], None], meanwhile: Callable[[], None]) -> bool:
-    """Switch every schedule off and wait; return whether everything settled in time.
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """Whether everything settled in time, and the changes that were made for it."""
+
+    settled: bool
+    changes: tuple[Change, ...]
+
+
+def come_to_rest(*, show: Callable[[str], None], meanwhile: Callable[[], None]) -> Rest:
+    """Switch every schedule off and wait.
 
     Switched off in the rows that django-celery-beat's own admin edits, so the beats have to follow.
     """
+    changes: list[Change] = []
 
     def is_true_of(ask: Callable[[], bool]) -> bool:
         meanwhile()
         return _answered(ask)
 
     show("no more kills: waiting until everything that was begun has ended")
-    waited_for(lambda: is_true_of(_switch_off), seconds=REST_SECONDS)
-    return waited_for(lambda: is_true_of(_is_settled), seconds=REST_SECONDS)
+    waited_for(lambda: is_true_of(partial(_switch_off, changes)), seconds=REST_SECONDS)
+    settled = waited_for(lambda: is_true_of(_is_settled), seconds=REST_SECONDS)
+    return Rest(settled=settled, changes=tuple(changes))
 
 
-def _switch_off() -> bool:
-    for row in PeriodicTask.objects.filter(job__scope=SCOPE, enabled=True):
+def _switch_off(changes: list[Change]) -> bool:
+    rows = PeriodicTask.objects.filter(job__scope=SCOPE, enabled=True)
+    for row in rows.select_related("job"):
+        changes.append(Change(job=row.job.job_id, at=database_now(), disables=True))
         row.enabled = False
         row.save()
     return True

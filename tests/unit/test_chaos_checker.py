@@ -11,6 +11,7 @@ import pytest
 from opsproject.chaos.checker import check, different_stories, overlaps
 from opsproject.chaos.checker.ticks import planned_ticks
 from opsproject.chaos.history import (
+    Change,
     Epoch,
     Event,
     Excess,
@@ -93,6 +94,7 @@ def history() -> History:
         skips=[Skip(id=1, epoch=1, reason="overlap", after=at(10), until=at(30), count=2)],
         events=[*one.events, *other.events],
         executions=[*one.executions, *other.executions],
+        changes=[Change(job="job", at=at(44), disables=True)],
         promises=[Promise(job="job", key="key", run=FIRST)],
     )
 
@@ -101,8 +103,8 @@ def found(history: History) -> set[str]:
     return {violation.kind for violation in check(history)}
 
 
-def with_second_attempt(history: History, *, began: float) -> History:
-    """The first run was lost at 15 s by the ledger, its task went on until 20 s; it ran again."""
+def with_second_attempt(history: History, *, began: float, first_until: float = 14) -> History:
+    """The ledger lost the first run's attempt at 15 s, and it ran again."""
     (run, *runs), (attempt, *attempts) = history.runs, history.attempts
     execution, *executions = history.executions
     ended = began + 1
@@ -113,7 +115,7 @@ def with_second_attempt(history: History, *, began: float) -> History:
         attempts=[replace(attempt, outcome="lost", finished_at=at(15)), again, *attempts],
         events=[*history.events, Event(run=run.id, attempt=2, kind="job_started")],
         executions=[
-            replace(execution, last_seen=20, outcome=""),
+            replace(execution, last_seen=first_until, outcome=""),
             replace(execution, attempt=2, pid=8, began=began, last_seen=ended),
             *executions,
         ],
@@ -174,7 +176,7 @@ def test_skipped_ticks_that_count_too_many_are_invented(history: History) -> Non
 
 def test_epochs_that_overlap_are_doubled(history: History) -> None:
     (epoch,) = history.epochs
-    other = replace(epoch, id=2, from_at=at(44), to_at=at(49))
+    other = replace(epoch, id=2, from_at=at(43), to_at=at(49))
     assert found(replace(history, epochs=[epoch, other])) == {"doubled"}
 
 
@@ -190,10 +192,22 @@ def test_a_stretch_without_an_epoch_is_missing_unless_somebody_disabled_the_job(
     (epoch,) = history.epochs
     later = replace(epoch, id=2, from_at=at(52), to_at=at(59))
     planted = replace(history, epochs=[epoch, later])
-    assert found(planted) == {"missing"}
-    assert found(replace(planted, disabled=[("job", at(44))])) == set()
-    assert found(replace(planted, disabled=[("job", at(50))])) == {"missing"}
-    assert found(replace(planted, disabled=[("other", at(44))])) == {"missing"}
+    end = Change(job="job", at=at(58), disables=True)
+
+    def asked(second: float, *, disables: bool = True, job: str = "job") -> set[str]:
+        change = Change(job=job, at=at(second), disables=disables)
+        return found(replace(planted, changes=[change, end]))
+
+    assert asked(44) == set()
+    assert asked(44, disables=False) == {"missing"}
+    assert asked(50) == {"missing"}
+    assert asked(44, job="other") == {"missing"}
+
+
+def test_an_epoch_that_ended_before_anybody_asked_is_seen(history: History) -> None:
+    """What was due in between is in no account."""
+    late = Change(job="job", at=at(45.1), disables=True)
+    assert found(replace(history, changes=[late])) == {"missing"}
 
 
 def test_a_run_that_never_ended_is_unsettled(history: History) -> None:
@@ -222,6 +236,23 @@ def test_a_run_with_two_done_attempts_is_seen(history: History) -> None:
     planted = with_second_attempt(history, began=21)
     both = [replace(attempt, outcome="done") for attempt in planted.attempts]
     assert "outcome" in found(replace(planted, attempts=both))
+
+
+def test_a_run_that_an_operator_has_tried_again_ends_once_more(history: History) -> None:
+    planted = with_second_attempt(history, began=21)
+    run, *rest = planted.runs
+    told = Event(run=run.id, attempt=2, kind="job_completed")
+    attempts = [replace(attempt, outcome="done") for attempt in planted.attempts]
+    returned = [replace(execution, outcome="returned") for execution in planted.executions]
+    planted = replace(
+        planted, events=[*planted.events, told], attempts=attempts, executions=returned
+    )
+    assert found(planted) == {"outcome"}
+    assert found(replace(planted, runs=[replace(run, reopened=1), *rest])) == set()
+
+
+def test_a_run_that_goes_on_after_it_was_cancelled_is_seen(history: History) -> None:
+    assert found(replace(history, cancelled=[FIRST])) == {"outcome"}
 
 
 def test_an_attempt_that_never_ended_is_seen(history: History) -> None:
@@ -265,12 +296,19 @@ def test_a_result_of_another_attempt_is_stolen(history: History) -> None:
 
 def test_two_attempts_of_a_run_at_once_are_an_overlap(history: History) -> None:
     """And more than the job's limit of one; the ledger's own times show nothing of it."""
-    planted = with_second_attempt(history, began=16)
+    planted = with_second_attempt(history, began=15.5, first_until=15.9)
     assert found(planted) == {"overlap", "limit"}
 
 
+def test_an_execution_that_goes_on_after_its_end_in_the_ledger_is_seen(history: History) -> None:
+    planted = with_second_attempt(history, began=21, first_until=17)
+    assert found(planted) == {"outlived"}
+    assert found(replace(planted, frozen=True)) == set()
+
+
 def test_under_sigstop_an_overlap_is_told_and_is_no_violation(history: History) -> None:
-    planted = replace(with_second_attempt(history, began=16), frozen=True)
+    planted = with_second_attempt(history, began=16, first_until=20)
+    planted = replace(planted, frozen=True)
     assert found(planted) == set()
     assert len(list(overlaps(planted))) == 1
 
@@ -283,9 +321,9 @@ def test_a_limit_exceeded_by_the_recorded_times_is_seen(history: History) -> Non
 
 
 def test_a_limit_exceeded_by_the_notes_is_seen(history: History) -> None:
-    first, *rest = history.executions
-    planted = replace(history, executions=[replace(first, last_seen=41.5), *rest])
-    assert found(planted) == {"limit"}
+    first, second = history.executions
+    both = [first, replace(second, began=11.5, last_seen=11.9)]
+    assert found(replace(history, executions=both)) == {"limit"}
 
 
 def test_an_attempt_may_start_at_the_instant_at_which_another_ended(history: History) -> None:

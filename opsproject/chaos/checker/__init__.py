@@ -11,13 +11,18 @@ from opsproject.chaos.checker.executions import (
     different_stories,
     done_without_execution,
     executed_twice,
+    outlived,
     overlaps,
     unknown_executions,
     wrong_results,
 )
 from opsproject.chaos.checker.limits import exceeded_in_ledger, exceeded_in_looks, exceeded_in_notes
 from opsproject.chaos.checker.outcomes import outcome_contradictions
-from opsproject.chaos.checker.promises import broken_promises, unexplained_gaps
+from opsproject.chaos.checker.promises import (
+    broken_promises,
+    undone_cancellations,
+    unexplained_ends,
+)
 from opsproject.chaos.checker.ticks import tick_violations
 from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import History
@@ -26,16 +31,18 @@ __all__ = ["Violation", "check", "different_stories", "overlaps"]
 
 CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     tick_violations,
-    unexplained_gaps,
+    unexplained_ends,
     outcome_contradictions,
     done_without_execution,
     unknown_executions,
     executed_twice,
     wrong_results,
+    outlived,
     exceeded_in_ledger,
     exceeded_in_notes,
     exceeded_in_looks,
     broken_promises,
+    undone_cancellations,
 )
 
 

@@ -10,7 +10,9 @@ from opsproject.chaos.history import Execution, History
 from opsproject.chaos.notes import RETURNED
 from scheduling.states import Outcome, RunState
 
-ABRUPT = frozenset({Outcome.LOST, Outcome.RELEASED, Outcome.CANCELLED, Outcome.TIMEOUT})
+LATE_SECONDS = 1.0  # the ledger's instants are those at which its writers began to look
+GIVEN_AWAY = frozenset({Outcome.LOST, Outcome.RELEASED})
+ABRUPT = GIVEN_AWAY | {Outcome.CANCELLED, Outcome.TIMEOUT}
 
 
 def done_without_execution(history: History) -> Iterator[Violation]:
@@ -49,6 +51,22 @@ def wrong_results(history: History) -> Iterator[Violation]:
         if run.state == RunState.DONE and run.told != f"{run.id}:{run.attempt}":
             text = f"run {run.id} is done by attempt {run.attempt}, its result is of {run.told}"
             yield Violation("stolen", f"{run.job}: {text}")
+
+
+def outlived(history: History) -> Iterator[Violation]:
+    """Find executions that went on after the ledger had ended their attempt and freed its slot."""
+    ends = {
+        (attempt.run, attempt.number): attempt.finished_at.timestamp()
+        for attempt in history.attempts
+        if attempt.finished_at is not None
+        and not (history.frozen and attempt.outcome in GIVEN_AWAY)
+    }
+    for execution in history.executions:
+        end = ends.get((execution.run, execution.attempt))
+        late = 0.0 if end is None else execution.wall + execution.seconds - end
+        if late > LATE_SECONDS:
+            text = f"{execution} went on for {late:.1f} s after the ledger had ended it"
+            yield Violation("outlived", f"{history.job_of(execution.run)}: {text}")
 
 
 def overlaps(history: History) -> Iterator[Violation]:

@@ -4,11 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from opsproject.chaos.checker.executions import GIVEN_AWAY
 from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import Excess, History
-from scheduling.states import Outcome
-
-GIVEN_AWAY = frozenset({Outcome.LOST, Outcome.RELEASED})
 
 
 @dataclass(frozen=True)

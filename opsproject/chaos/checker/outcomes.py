@@ -20,13 +20,13 @@ ENDINGS = {
 def outcome_contradictions(history: History) -> Iterator[Violation]:
     """Find runs that did not end, ended twice, or whose attempts or events say otherwise."""
     attempts: defaultdict[UUID, list[LedgerAttempt]] = defaultdict(list)
-    endings: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+    endings: defaultdict[UUID, list[str]] = defaultdict(list)
     starts: Counter[tuple[UUID, int]] = Counter()
     for attempt in history.attempts:
         attempts[attempt.run].append(attempt)
     for event in history.events:
         if event.kind in ENDINGS:
-            endings[event.run][ENDINGS[EventKind(event.kind)]] += 1
+            endings[event.run].append(ENDINGS[EventKind(event.kind)].value)
         elif event.kind == EventKind.STARTED:
             starts[event.run, event.attempt] += 1
     for run in history.runs:
@@ -35,21 +35,22 @@ def outcome_contradictions(history: History) -> Iterator[Violation]:
 
 
 def _of_run(
-    run: LedgerRun, attempts: list[LedgerAttempt], endings: Counter[str]
+    run: LedgerRun, attempts: list[LedgerAttempt], endings: list[str]
 ) -> Iterator[Violation]:
     name = f"{run.job}: run {run.id}"
     if run.state not in FINAL:
         yield Violation("unsettled", f"{name} is {run.state} ({run.reason or 'no reason'})")
         return
-    told = Counter([run.state]) if run.state in RAN else Counter[str]()
-    if endings != told:
-        yield Violation("outcome", f"{name} is {run.state}, told were {dict(endings)}")
+    times = run.reopened + (run.state in RAN)
+    if len(endings) != times or endings[-1:] != [run.state][:times]:
+        text = f"is {run.state}, re-opened {run.reopened} times; told were {endings}"
+        yield Violation("outcome", f"{name} {text}")
     for attempt in attempts:
         if attempt.finished_at is None:
             yield Violation("outcome", f"{name} is {run.state}, attempt {attempt.number} is open")
     done = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DONE]
-    expected = [run.attempt] if run.state == RunState.DONE else []
-    if done != expected:
+    last_is_done = run.state == RunState.DONE
+    if (last_is_done and run.attempt not in done) or len(done) > last_is_done + run.reopened:
         text = f"is {run.state} at attempt {run.attempt}, done were {done}"
         yield Violation("outcome", f"{name} {text}")
     if run.state == RunState.SKIPPED and attempts:

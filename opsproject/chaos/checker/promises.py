@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
+from itertools import zip_longest
 
 from opsproject.chaos.checker.violation import Violation
-from opsproject.chaos.history import Epoch, History
+from opsproject.chaos.history import Change, Epoch, History
+from scheduling.states import RunState
 
-ON_ITS_WAY = timedelta(seconds=2)  # a beat may open an epoch while a disabling is being written
+ON_ITS_WAY = timedelta(seconds=2)  # a beat may open an epoch while a change is being written
 
 
 def broken_promises(history: History) -> Iterator[Violation]:
@@ -24,20 +25,42 @@ def broken_promises(history: History) -> Iterator[Violation]:
             yield Violation("doubled", f"{promise.job}: {text}")
 
 
-def unexplained_gaps(history: History) -> Iterator[Violation]:
-    """Find stretches between two epochs in which nobody had disabled the job."""
-    by_job: defaultdict[str, list[Epoch]] = defaultdict(list)
+def undone_cancellations(history: History) -> Iterator[Violation]:
+    """Find runs that went on although an operator was told that they are cancelled."""
+    states = {run.id: run.state for run in history.runs}
+    for run in history.cancelled:
+        if states.get(run) != RunState.CANCELLED:
+            text = f"run {run} was cancelled, as an operator was told, and is {states.get(run)}"
+            yield Violation("outcome", f"{history.job_of(run)}: {text}")
+
+
+def unexplained_ends(history: History) -> Iterator[Violation]:
+    """Find epochs that ended before anybody asked for it, and gaps that nobody asked for.
+
+    A tick between such an end and the change was due, and is in no account.
+    """
+    changes: defaultdict[str, list[Change]] = defaultdict(list)
+    for change in history.changes:
+        changes[change.job].append(change)
+    for job, epochs in _by_job(history).items():
+        for epoch, following in zip_longest(epochs, epochs[1:]):
+            yield from _of_end(epoch, following, changes[job])
+
+
+def _by_job(history: History) -> dict[str, list[Epoch]]:
+    found: defaultdict[str, list[Epoch]] = defaultdict(list)
     for epoch in sorted(history.epochs, key=lambda epoch: (epoch.from_at, epoch.id)):
-        by_job[epoch.job].append(epoch)
-    for job, epochs in by_job.items():
-        asked = [at for name, at in history.disabled if name == job]
-        for one, other in pairwise(epochs):
-            if one.to_at is not None and other.from_at > one.to_at and not _asked(one, asked):
-                text = f"no epoch from {one.to_at.isoformat()} to {other.from_at.isoformat()}"
-                yield Violation("missing", f"{job}: {text}, and nobody had disabled it")
+        found[epoch.job].append(epoch)
+    return found
 
 
-def _asked(epoch: Epoch, asked: list[datetime]) -> bool:
-    """Tell whether the epoch's end can be what somebody asked for."""
-    begin = epoch.from_at - ON_ITS_WAY
-    return epoch.to_at is not None and any(begin <= at <= epoch.to_at for at in asked)
+def _of_end(epoch: Epoch, following: Epoch | None, changes: list[Change]) -> Iterator[Violation]:
+    if epoch.to_at is None:
+        return
+    asked = [change for change in changes if epoch.from_at - ON_ITS_WAY <= change.at <= epoch.to_at]
+    name = f"{epoch.job}: epoch {epoch.id} ended at {epoch.to_at.isoformat()}"
+    if not asked:
+        yield Violation("missing", f"{name}, before anybody asked for a change")
+    elif following and following.from_at > epoch.to_at and not any(one.disables for one in asked):
+        text = f"the next began at {following.from_at.isoformat()}, and nobody had disabled the job"
+        yield Violation("missing", f"{name}, {text}")
