@@ -1,4 +1,4 @@
-"""The ledger in the admin, to read: runs, attempts, skipped ticks, epochs, workers, audit."""
+"""The ledger in the admin, to read: runs, attempts, skipped ticks, totals, epochs, workers."""
 
 from django.contrib import admin
 
@@ -6,6 +6,7 @@ from scheduling.admin.read_only import ReadOnly
 from scheduling.models import (
     Attempt,
     AuditEntry,
+    LedgerTotal,
     Run,
     RunEvent,
     ScheduleEpoch,
@@ -54,6 +55,19 @@ class SkippedTicksAdmin(ReadOnly, admin.ModelAdmin[SkippedTicks]):
     list_filter = ("reason", "job__scope")
     list_select_related = ("job",)
     ordering = ("-until",)
+
+
+@admin.register(LedgerTotal)
+class LedgerTotalAdmin(ReadOnly, admin.ModelAdmin[LedgerTotal]):
+    """What is left of pruned history: how many verdicts of which kind a day had."""
+
+    list_display = ("job", "day", "verdict", "count")
+    list_filter = ("verdict", "job__scope")
+    search_fields = ("job__job_id",)
+    list_select_related = ("job",)
+    date_hierarchy = "day"
+    ordering = ("-day", "job", "verdict")
+    show_full_result_count = False
 
 
 @admin.register(ScheduleEpoch)

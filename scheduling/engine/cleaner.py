@@ -1,0 +1,82 @@
+"""Cleans up in a beat's spare time: looks for old history, job after job, and has it pruned.
+
+Only in turns that are not about to plan a tick, and for a moment each; a beat that never has time
+takes a minute's worth of it at once. When all jobs have been looked at it rests: history grows old
+by whole days, so that an hour more does not matter. What it remembers may be lost at any moment.
+"""
+
+import logging
+import time
+from datetime import datetime, timedelta
+
+from scheduling.engine.old_history import next_page
+from scheduling.engine.prune import prune
+from scheduling.models import Job
+
+logger = logging.getLogger(__name__)
+
+REST_SECONDS = 3_600.0
+MOMENT_SECONDS = 0.15  # of one turn
+LONGEST_WAIT_SECONDS = 60.0  # for a turn that has time
+CLEAR_AHEAD = timedelta(seconds=0.3)  # no tick may fall due so soon
+QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.08  # a transaction between these has the right size
+FEWEST_ROWS, MOST_ROWS = 50, 2_000
+
+
+class Cleaner:
+    """Prunes the history of one scope, a moment per turn."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.rows = 200  # of a batch: found out by what it takes
+        self._looked_until = 0  # primary key of the last job that was looked at
+        self._waiting: list[int] = []
+        self._pruned = 0
+        self._rests_until = self._worked_at = time.monotonic()
+
+    def clean_up(self, now: datetime) -> None:
+        """Prune for a moment, if there is something to prune and time for it."""
+        started = time.monotonic()
+        if started < self._rests_until or self._is_busy(now, started):
+            return
+        while self._do_a_piece(now) and time.monotonic() < started + MOMENT_SECONDS:
+            pass
+        self._worked_at = time.monotonic()
+
+    def _is_busy(self, now: datetime, started: float) -> bool:
+        if started > self._worked_at + LONGEST_WAIT_SECONDS:
+            return False
+        return Job.objects.in_scope(self.scope).due(now + CLEAR_AHEAD).exists()
+
+    def _do_a_piece(self, now: datetime) -> bool:
+        """Prune one batch or look at one page; return whether to go on."""
+        return self._prune_batch(now) if self._waiting else self._look_on(now)
+
+    def _prune_batch(self, now: datetime) -> bool:
+        began = time.monotonic()
+        pruned = prune(self._waiting, now=now, rows=self.rows)
+        self._waiting = pruned.waiting
+        self._pruned += pruned.rows
+        self._learn(time.monotonic() - began)
+        return pruned.rows > 0
+
+    def _learn(self, seconds: float) -> None:
+        """Keep transactions short on a slow disk, and few on a fast one."""
+        if seconds > SLOW_SECONDS:
+            self.rows = max(FEWEST_ROWS, self.rows // 2)
+        elif seconds < QUICK_SECONDS:
+            self.rows = min(MOST_ROWS, self.rows * 2)
+
+    def _look_on(self, now: datetime) -> bool:
+        page = next_page(self.scope, after=self._looked_until, now=now)
+        if page is None:
+            self._rest()
+            return False
+        self._waiting, self._looked_until = page.old, page.last
+        return True
+
+    def _rest(self) -> None:
+        if self._pruned:
+            logger.info("history_pruned", extra={"scope": self.scope, "rows": self._pruned})
+        self._looked_until = self._pruned = 0
+        self._rests_until = time.monotonic() + REST_SECONDS
