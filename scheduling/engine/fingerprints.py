@@ -34,7 +34,11 @@ class Fingerprints:
         meta: Any = model._meta  # noqa: SLF001 Django's documented name for it
         quote = connection.ops.quote_name
         key = quote(meta.pk.column)
-        columns = ", ".join([key, *(quote(meta.get_field(name).column) for name in fields)])
+        # SQLite's driver converts what has a declared type; with the plus it has none.
+        bare = "+" if connection.vendor == "sqlite" else ""
+        columns = ", ".join(
+            [key, *(f"{bare}{quote(meta.get_field(name).column)}" for name in fields)]
+        )
         self._query = (
             f"SELECT {columns} FROM {quote(meta.db_table)}"  # noqa: S608 quoted names of a model
             f" WHERE {key} >= %s ORDER BY {key} LIMIT %s"

@@ -47,7 +47,7 @@ def is_outage(error: Exception) -> bool:
 
     SQLite says of a text that is no UTF-8 what it says of an outage.
     """
-    return isinstance(error, OUTAGE) and "decode" not in str(error)
+    return isinstance(error, OUTAGE) and "Could not decode to UTF-8" not in str(error)
 
 
 def reason_of(error: Exception) -> str:
