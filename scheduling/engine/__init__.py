@@ -5,5 +5,6 @@
 `comparison` and `edits` copy edits down, `orphans` closes what was deleted. `plan` turns due ticks
 into runs (`new_run`) and verdicts, `resolve` makes waiting runs ready, `claim` gives them slots,
 `publish` sends their messages, the worker executes them, and `recover` (by `liveness`) and
-`republish` mend what was killed on the way.
+`republish` mend what was killed on the way. In spare time `cleaner` looks for `old_history`, which
+`prune` turns into daily totals (`fold`).
 """

@@ -34,7 +34,7 @@ class Cleaner:
         self._pruned = 0
         self._rests_until = self._worked_at = time.monotonic()
 
-    def clean_up(self, now: datetime) -> None:
+    def clean_up(self, *, now: datetime) -> None:
         """Prune for a moment, if there is something to prune and time for it."""
         started = time.monotonic()
         if started < self._rests_until or self._is_busy(now, started):

@@ -16,6 +16,7 @@ from django.db import connection
 from scheduling.clock import OUTAGE, PlanClock, database_now
 from scheduling.engine.adopt import Adoption
 from scheduling.engine.claim import claim_ready
+from scheduling.engine.cleaner import Cleaner
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
@@ -54,6 +55,7 @@ class Engine:
         self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app)
         self.missing = MissingMessages(app, scope)
+        self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
 
     def turn(self) -> float:
@@ -99,6 +101,7 @@ class Engine:
             partial(fail_unstartable, self.scope),
             self._republish,
             self._number_events,
+            self.cleaner.clean_up,
         )
 
     def _follow_schedules(self, *, now: datetime) -> None:
@@ -122,7 +125,6 @@ class Engine:
     def _number_events(self, *, now: datetime) -> None:
         del now
         number_events()
-
 
     def _do(self, steps: Steps, now: datetime) -> bool:
         """Run the steps in order, all of them; return whether one of them may have more to do."""

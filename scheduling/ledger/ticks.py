@@ -112,8 +112,9 @@ class _Walk:
         missing = stretch.count(self.position, until)
         if missing and stretch.recurrence is not None:
             first = stretch.recurrence.next_after(self.position)
-            more = f", nor have {missing - 1} more until {until.isoformat()}" if missing > 1 else ""
-            self.account.note(Trouble.MISSING, f"{first and first.isoformat()} has no verdict{more}")
+            more = f", nor have {missing - 1} until {until.isoformat()}" if missing > 1 else ""
+            text = f"{first and first.isoformat()} has no verdict{more}"
+            self.account.note(Trouble.MISSING, text)
             self.position = until  # said once
 
 
