@@ -1,22 +1,25 @@
-"""The command: `uv run --group bench python -m benchmarks [LINE] [--rounds N] …`."""
+"""The command: `uv run --group bench python -m benchmarks [LINE] [--option VALUE] …`."""
 
 import argparse
 import sys
 
-from benchmarks import throughput
+from benchmarks.lines import idle, same_second, throughput
+from benchmarks.options import add_options
 from benchmarks.report import render
+
+LINES = (same_second, idle, throughput)
 
 
 def main() -> None:
-    """Measure what was asked for and print the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    lines = parser.add_subparsers(dest="line", required=True)
-    line = lines.add_parser("throughput", help="durable runs a second beside the peers")
-    line.add_argument("--runs", type=int, default=20_000)
-    line.add_argument("--rounds", type=int, default=3)
-    line.add_argument("--only", default="", choices=["", *throughput.CONTESTANTS])
-    given = parser.parse_args()
-    figures = throughput.measure(runs=given.runs, rounds=given.rounds, only=given.only)
+    """Measure what was asked for, or everything, and print the table."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Without a line: all of them.")
+    commands = parser.add_subparsers(dest="line", metavar="LINE")
+    for line in LINES:
+        add_options(commands.add_parser(line.NAME, description=line.__doc__), line.measure)
+    given = vars(parser.parse_args())
+    name = given.pop("line")
+    chosen = [line for line in LINES if name in (None, line.NAME)]
+    figures = [figure for line in chosen for figure in line.measure(**given)]
     sys.stdout.write(render(figures) + "\n")
 
 

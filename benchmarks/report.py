@@ -6,7 +6,7 @@ from statistics import median
 
 from scheduling.table import table
 
-HEADS = ("what", "who", "median", "rounds", "of ours", "to reach")
+HEADS = ("what", "who", "median", "rounds", "of ours", "to reach", "note")
 THREE_DIGITS = 100
 
 
@@ -19,6 +19,7 @@ class Figure:
     unit: str
     rounds: Sequence[float]
     reach: str = ""
+    note: str = ""
 
     @property
     def median(self) -> float:
@@ -40,6 +41,7 @@ def render(figures: Iterable[Figure]) -> str:
                 " ".join(_number(value) for value in figure.rounds),
                 "" if figure is first else _ratio(figure.median, first.median),
                 figure.reach,
+                figure.note,
             )
         )
     return table(HEADS, rows)

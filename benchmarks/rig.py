@@ -18,6 +18,9 @@ from tests.servers import bare_environment
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GOODBYE_SECONDS = 20
+SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
+PLATFORM = "opsproject.settings"
+STOCK = "benchmarks.apps.stock_settings"
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Rig:
     directory: Path
     database_url: str = ""
     broker_url: str = ""
+    settings_module: str = PLATFORM
     settings: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -36,6 +40,7 @@ class Rig:
         return {
             **bare_environment(),
             "PYTHONPATH": str(CHECKOUT),
+            SETTINGS_MODULE: self.settings_module,
             "OPS_DATA_DIR": str(self.directory),
             "OPS_LOG_LEVEL": "WARNING",  # Celery's own default: no line per task
             "DATABASE_URL": self.database_url,
@@ -72,6 +77,11 @@ class Rig:
             raise RuntimeError(f"step {name} failed:\n{self.log.read_text()[-4000:]}")
         return json.loads(done.stdout)
 
+    def migrate(self) -> None:
+        """Create the tables that the settings name."""
+        if self.start("django", "migrate", "--verbosity", "0").wait():
+            raise RuntimeError(f"migrate failed:\n{self.log.read_text()[-4000:]}")
+
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Ask a process to stop; kill it with its group if it does not."""
         process.send_signal(signal.SIGTERM)
@@ -105,3 +115,10 @@ def new_database(server_url: str, name: str, *, template: str = "template1") -> 
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+def analyze(url: str) -> None:
+    """Give PostgreSQL the statistics that a table which was filled over days would have."""
+    if url.startswith("postgresql:"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ANALYZE")

@@ -15,12 +15,13 @@ from celery import Celery
 from benchmarks.apps import MARK, NOOP, OUR_QUEUE
 from benchmarks.apps.marks import MARKS
 from benchmarks.report import Figure
-from benchmarks.rig import Rig, a_rig, new_database
+from benchmarks.rig import PLATFORM, Rig, a_rig, analyze, new_database
 from benchmarks.servers import running
 from opsproject.servers.postgresql import PostgreSQL
 from opsproject.servers.valkey import Valkey
 from tests.servers import wait_for
 
+NAME = "throughput"
 WHAT = "durable runs/s, PostgreSQL, one message a run"
 LONGEST_SECONDS = 300
 
@@ -45,9 +46,9 @@ def measure(*, runs: int = 20_000, rounds: int = 3, only: str = "") -> list[Figu
 
 def ours(rig: Rig, runs: int) -> float:
     """The platform: every start and every end is a committed row before the next step."""
-    rig.step("migrate")
+    rig.migrate()
     rig.step("fill_queue", runs=runs)
-    _analyze(rig)
+    analyze(rig.database_url)
     worker = rig.start(*_worker("benchmarks.apps.ours"), "-Q", OUR_QUEUE)
     _show(worker.pid, rig)
     told = rig.step("await_runs", seconds=LONGEST_SECONDS)
@@ -64,7 +65,9 @@ def raw(rig: Rig, runs: int) -> float:
 
 def results(rig: Rig, runs: int) -> float:
     """Celery with django-celery-results: one row when a task has ended."""
-    rig.start("django", "migrate", "--settings", "benchmarks.apps.results_settings").wait()
+    rig.settings_module = "benchmarks.apps.results_settings"
+    rig.migrate()
+    rig.settings_module = PLATFORM
     rate = _marked(rig, runs, "benchmarks.apps.results")
     with psycopg.connect(rig.database_url) as connection:
         row = connection.execute("SELECT count(*) FROM django_celery_results_taskresult").fetchone()
@@ -83,7 +86,7 @@ def procrastinate(rig: Rig, runs: int) -> float:
             " SELECT 'default', %s, '{}' FROM generate_series(1, %s)",
             [NOOP, runs],
         )
-    _analyze(rig)
+    analyze(rig.database_url)
     worker = rig.start(*queue, "worker", "--concurrency", "2", "--one-shot")
     _show(worker.pid, rig)
     worker.wait(LONGEST_SECONDS)
@@ -120,12 +123,6 @@ def _marked(rig: Rig, runs: int, app: str) -> float:
     rig.end(worker)
     first, last = _times(marks)
     return runs / (last - first)
-
-
-def _analyze(rig: Rig) -> None:
-    """Give PostgreSQL the statistics that a table which was filled over days would have."""
-    with psycopg.connect(rig.database_url, autocommit=True) as connection:
-        connection.execute("ANALYZE")
 
 
 def _times(marks: Path) -> list[float]:
