@@ -156,6 +156,20 @@ def test_a_clocked_row_that_is_set_to_now_again_fires_again() -> None:
     assert account_of(Job.objects.get().pk, now=again + HOUR).closes
 
 
+def test_a_clocked_row_that_ran_and_is_enabled_again_as_it_is_does_not_run_again() -> None:
+    now = database_now()
+    row = foreign(clocked=at(now + HOUR), one_off=True)
+    follow(now=now)
+    plan_due_jobs("real", now=now + HOUR)
+    PeriodicTask.objects.filter(pk=row.pk).update(enabled=True)
+    follow(now=now + 2 * HOUR)
+    plan_due_jobs("real", now=now + 2 * HOUR)
+    job = Job.objects.get()
+    assert job.schedule_error.startswith("will not fire: once, at ")
+    assert Run.objects.count() == 1
+    assert account_of(job.pk, now=now + DAY).closes
+
+
 def test_a_clocked_time_that_is_moved_up_to_now_before_it_came_fires_once() -> None:
     now = database_now()
     row = foreign(clocked=at(now + DAY), one_off=True)
@@ -474,7 +488,9 @@ def test_thousands_of_rows_are_adopted_in_batches() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_beats_that_adopt_at_once_make_one_job_a_row() -> None:
+def test_two_beats_that_adopt_at_once_make_one_job_a_row(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     shared = every(3600)
     PeriodicTask.objects.bulk_create(
         PeriodicTask(name=f"task {number}", task="t", interval=shared) for number in range(400)
@@ -497,5 +513,6 @@ def test_two_beats_that_adopt_at_once_make_one_job_a_row() -> None:
     for thread in threads:
         thread.join(60)
     assert not errors
+    assert "schedules_not_followed" not in caplog.text
     assert Job.objects.count() == ScheduleEpoch.objects.count() == 400
     assert not Job.objects.exclude(schedule_error="").exists()
