@@ -53,10 +53,15 @@ def take_from_lost_workers(
 def _take_runs(scope: str, now: datetime) -> int:
     """Take whatever still runs on a worker that is gone: also what an earlier crash left."""
     running = Run.objects.open(RunState.RUNNING).filter(scope=scope)
-    lost = running.filter(Q(worker=None) | Q(worker__lost_at__isnull=False))
-    stopped = running.filter(worker__lost_at=None, worker__stopped_at__isnull=False)
-    taken = len(lose(fences, now=now)) if (fences := _fences(lost)) else 0
-    return taken + (len(release(fences, now=now)) if (fences := _fences(stopped)) else 0)
+    lost_or_none = Q(worker=None) | Q(worker__lost_at__isnull=False)
+    left = running.filter(lost_or_none | Q(worker__stopped_at__isnull=False)).order_by("id")
+    rows = list(left.values_list("id", "attempt", "worker_id", "worker__lost_at")[:BATCH])
+    lost = [Fence(run, attempt) for run, attempt, worker, lost_at in rows if lost_at or not worker]
+    stopped = [
+        Fence(run, attempt) for run, attempt, worker, lost_at in rows if worker and not lost_at
+    ]
+    taken = len(lose(lost, now=now)) if lost else 0
+    return taken + (len(release(stopped, now=now)) if stopped else 0)
 
 
 def stop_overdue(scope: str, *, now: datetime) -> int:
@@ -100,8 +105,9 @@ def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     unsent = Run.objects.open(RunState.QUEUED).filter(
         scope=scope, published_at=None, queued_at__lt=now - PUBLISH_LEASE
     )
-    runs = [run for run in unsent.in_claim_order()[:BATCH] if _is_worth_a_try(run, now)]
-    return publisher.publish(runs, now=now) if runs else 0
+    # What was refused before stands behind, or it would hold up the rest.
+    in_order = unsent.order_by("publish_count", "priority", "id")[:BATCH]
+    return publisher.publish([run for run in in_order if _is_worth_a_try(run, now)], now=now)
 
 
 def _is_worth_a_try(run: Run, now: datetime) -> bool:

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -18,6 +19,7 @@ from scheduling.engine.adopt import Adoption
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.cleaner import Cleaner
 from scheduling.engine.liveness import Liveness
+from scheduling.engine.open_states import states_of_open_runs
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
@@ -33,14 +35,26 @@ from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
 from scheduling.models import Job, Run
-from scheduling.states import RunState
+from scheduling.states import WAITING, RunState
 
 logger = logging.getLogger(__name__)
 
 OUTAGE_WAIT_SECONDS = 1.0
 SHORTEST_SLEEP_SECONDS = 0.01  # what is due and locked elsewhere is another beat's
 
-Step = Callable[..., object]  # takes `now`
+PENDING, QUEUED = frozenset({RunState.PENDING}), frozenset({RunState.QUEUED})
+RUNNING, STOPPING = frozenset({RunState.RUNNING}), frozenset({RunState.STOPPING})
+UNSTARTED = WAITING | QUEUED
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do in a turn, and for runs in which states; no state means always."""
+
+    do: Callable[..., object]  # takes `now`, returns whether there may be more
+    of: frozenset[RunState] = frozenset()
+
+
 Steps = tuple[Step, ...]
 
 
@@ -57,6 +71,7 @@ class Engine:
         self.missing = MissingMessages(app, scope)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
+        self._in_use: set[RunState] = set()
 
     def turn(self) -> float:
         """Do a page of what is due; return for how many seconds nothing will be.
@@ -64,12 +79,12 @@ class Engine:
         However much there is to do, a turn is short: what is left is the next one's, at once.
         """
         try:
-            now = database_now()
-            if not self.clock.believes(now, monotonic=time.monotonic()):
+            began, now = time.monotonic(), database_now()
+            if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
             self.publisher.available = True
             did_something = self._do(self._flow(), now) | self._do(self._due_upkeep(), now)
-            return 0.0 if did_something else self._seconds_until_due(now)
+            return 0.0 if did_something else self._seconds_until_due(now, began)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
         except Exception:
@@ -81,11 +96,12 @@ class Engine:
     def _flow(self) -> Steps:
         """What turns a due tick into a message; each returns whether there may be more."""
         return (
-            self._follow_schedules,
-            partial(end_pauses, self.scope),
-            partial(plan_due_jobs, self.scope),
-            partial(resolve_waiting, self.scope),
-            self._claim_and_publish,
+            Step(self._follow_schedules),
+            Step(partial(end_pauses, self.scope)),
+            Step(partial(plan_due_jobs, self.scope)),
+            Step(self._look_around),
+            Step(partial(resolve_waiting, self.scope), of=PENDING),
+            Step(self._claim_and_publish),
         )
 
     def _due_upkeep(self) -> Steps:
@@ -94,18 +110,22 @@ class Engine:
             return ()
         self._kept_up_at = time.monotonic()
         return (
-            partial(expire_waiting, self.scope),
-            self._take_from_lost_workers,
-            partial(stop_overdue, self.scope),
-            partial(end_unconfirmed_stops, self.scope),
-            partial(fail_unstartable, self.scope),
-            self._republish,
-            self._number_events,
-            self.cleaner.clean_up,
+            Step(partial(expire_waiting, self.scope), of=UNSTARTED),
+            Step(self._take_from_lost_workers),
+            Step(partial(stop_overdue, self.scope), of=RUNNING),
+            Step(partial(end_unconfirmed_stops, self.scope), of=STOPPING),
+            Step(partial(fail_unstartable, self.scope), of=QUEUED),
+            Step(self._republish, of=QUEUED),
+            Step(self._number_events),
+            Step(self.cleaner.clean_up),
         )
 
     def _follow_schedules(self, *, now: datetime) -> None:
         self.adoption.follow(now=now, monotonic=time.monotonic())
+
+    def _look_around(self, *, now: datetime) -> None:
+        del now
+        self._in_use = states_of_open_runs()
 
     def _claim_and_publish(self, *, now: datetime) -> bool:
         claimed = claim_ready(self.scope, now=now)
@@ -128,29 +148,29 @@ class Engine:
 
     def _do(self, steps: Steps, now: datetime) -> bool:
         """Run the steps in order, all of them; return whether one of them may have more to do."""
-        did = [self._guard(step, now) for step in steps]
+        did = [self._guard(step.do, now) for step in steps if step.of & self._in_use or not step.of]
         return any(did)
 
-    def _guard(self, step: Step, now: datetime) -> bool:
-        """Run one step; what goes wrong in it must not keep the next ones from their work."""
+    def _guard(self, do: Callable[..., object], now: datetime) -> bool:
+        """Do one step; what goes wrong in it must not keep the next ones from their work."""
         try:
-            return bool(step(now=now))
+            return bool(do(now=now))
         except OUTAGE:
             raise
         except Exception:
-            name = getattr(step, "func", step).__name__
+            name = getattr(do, "func", do).__name__
             logger.exception("engine_step_failed", extra={"step": name, "scope": self.scope})
         return False
 
-    def _seconds_until_due(self, now: datetime) -> float:
+    def _seconds_until_due(self, now: datetime, began: float) -> float:
         if self.adoption.behind:
             return SHORTEST_SLEEP_SECONDS
         due_at = min(filter(None, (self._next_tick(), self._next_retry(now))), default=None)
         longest = max(SHORTEST_SLEEP_SECONDS, self._upkeep_due_in())
         if due_at is None:
             return longest
-        waited = (database_now() - now).total_seconds()
-        wait = max(SHORTEST_SLEEP_SECONDS, (due_at - now).total_seconds() - waited)
+        passed = time.monotonic() - began
+        wait = max(SHORTEST_SLEEP_SECONDS, (due_at - now).total_seconds() - passed)
         return min(longest, wait)
 
     def _next_tick(self) -> datetime | None:
@@ -159,6 +179,8 @@ class Engine:
 
     def _next_retry(self, now: datetime) -> datetime | None:
         """When the next of the runs that wait for their next attempt is due."""
+        if not self._in_use & PENDING:
+            return None
         runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
         runs = runs.filter(next_attempt_at__gt=now)
         return runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
