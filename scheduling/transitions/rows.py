@@ -4,19 +4,26 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
+from scheduling.bulk import insert_rows
 from scheduling.errors import IllegalTransition
 from scheduling.fence import Fence
 from scheduling.models import Run, RunEvent
 from scheduling.models.event import EventKind
 from scheduling.states import TRANSITIONS, RunState
 
-WHAT_IT_DOES = ("args", "params", "routing", "result")  # heavy, and no transition looks at it
+# What the transitions look at; a run says much more, and much of that is JSON to be read.
+LOOKED_AT = (
+    "id", "scope", "job_id", "state", "reason", "attempt", "attempt_id", "worker_id",
+    "timeout", "expires_at", "ready_at", "started_at", "deadline_at", "finished_at",
+    "max_retries", "retry_base", "retry_cap", "retry_backoff", "retry_jitter", "retry_count",
+    "lost_count", "non_retryable_codes", "error", "error_code", "next_attempt_at",
+)  # fmt: skip
 
 
 def locked(run_ids: Collection[UUID], states: set[RunState]) -> list[Run]:
     """Lock first, in id order, then look: what is selected is what was won."""
     runs = Run.objects.select_for_update().filter(id__in=run_ids, state__in=states)
-    return list(runs.defer(*WHAT_IT_DOES).order_by("id"))
+    return list(runs.only(*LOOKED_AT).order_by("id"))
 
 
 def locked_by_fence(fences: Iterable[Fence], *states: RunState) -> list[Run]:
@@ -34,6 +41,9 @@ def move(run: Run, state: RunState) -> None:
 
 def tell(runs: list[Run], kind: EventKind, now: datetime) -> None:
     """Write one event a run; the sequencer numbers it after the commit."""
-    RunEvent.objects.bulk_create(
-        RunEvent(scope=run.scope, kind=kind, run=run, attempt=run.attempt, at=now) for run in runs
+    insert_rows(
+        [
+            RunEvent(scope=run.scope, kind=kind, run_id=run.pk, attempt=run.attempt, at=now)
+            for run in runs
+        ]
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
-from scheduling.bulk import update_rows
+from scheduling.bulk import insert_rows, update_rows
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
@@ -66,15 +66,17 @@ def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: dateti
 
 
 def _open_attempts(runs: list[Run], now: datetime) -> None:
-    Attempt.objects.bulk_create(
-        Attempt(
-            id=run.attempt_id or uuid7(),
-            run=run,
-            number=run.attempt,
-            worker=run.worker,
-            started_at=now,
-        )
-        for run in runs
+    insert_rows(
+        [
+            Attempt(
+                id=run.attempt_id or uuid7(),
+                run_id=run.pk,
+                number=run.attempt,
+                worker_id=run.worker_id,
+                started_at=now,
+            )
+            for run in runs
+        ]
     )
 
 

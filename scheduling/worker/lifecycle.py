@@ -1,5 +1,6 @@
 """Hooks into the start and the end of every Celery worker that loads this app."""
 
+import sys
 from typing import Any
 
 from celery.signals import (
@@ -19,6 +20,7 @@ from scheduling.worker.processes import lead_a_group
 from scheduling.worker.runtime import runtime
 from scheduling.worker.step import LedgerStep
 
+SWITCH_SECONDS = 0.0005
 REQUEST = "scheduling.worker.request:LedgerRequest"
 
 
@@ -28,6 +30,16 @@ def _add_step(instance: Any, options: dict[str, Any], **_: Any) -> None:
     instance.app.steps["consumer"].add(LedgerStep)
     runtime.follow_queues = not options.get("queues")
     redis_qos.install()
+
+
+@worker_init.connect(weak=False)
+def _share_fairly(**_: Any) -> None:
+    """Let threads change places often: the event loop gives way at every system call.
+
+    At Python's own interval of 5 ms it would then wait that long for the recorder, many times a
+    run.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 @worker_init.connect(weak=False)

@@ -31,6 +31,7 @@ from scheduling.transitions import (
 logger = logging.getLogger(__name__)
 
 MOST_IN_A_COMMIT = 200
+LINGER_SECONDS = 0.004  # behind a group of several: a larger one costs little more than a small
 OUTAGE_WAIT_SECONDS = 1.0
 NOT_RECORDABLE = "EndNotRecordable"
 
@@ -78,7 +79,7 @@ class Recorder(threading.Thread):
         self._in_doubt = False  # whether a commit that was tried may have happened
         self._arrived = threading.Event()
         self._stopping = threading.Event()
-        self._outage = threading.Event()  # never set: even while stopping an outage is waited out
+        self._pause = threading.Event()  # never set: even while stopping an outage is waited out
 
     def ask_start(self, fence: Fence, limit: timedelta | None, answer: Answer) -> None:
         """Ask whether this attempt may start; the answer is True only if it was granted.
@@ -113,37 +114,40 @@ class Recorder(threading.Thread):
             self._arrived.wait()
             self._arrived.clear()
             while self._items:
-                self._write_group()
+                if self._write_group() > 1:
+                    self._pause.wait(LINGER_SECONDS)
         connection.close()
 
     def _put(self, item: Item) -> None:
         self._items.append(item)
         self._arrived.set()
 
-    def _write_group(self) -> None:
+    def _write_group(self) -> int:
+        """Commit what has come, as far as it fits; return how many items it was."""
         group = list(islice(self._items, self._group_size))
         try:
             granted = self._write(group)
         except OUTAGE as error:
             self._wait_out(error)
-            return
+            return 0
         except Exception as error:
             # One poisonous item must not take the others of its group along.
             logger.exception("group_not_written", extra={"items": len(group)})
             self._group_size = 1
             if len(group) == 1:
                 self._give_up(error)
-            return
+            return 0
         self._group_size, self._in_doubt = MOST_IN_A_COMMIT, False
         for item in group:
             self._items.popleft()
             self._answer(item, granted=_fence_of(item) in granted)
+        return len(group)
 
     def _wait_out(self, error: Exception) -> None:
         logger.warning("database_unreachable", extra={"error": str(error)})
         self._in_doubt = True
         connection.close()
-        self._outage.wait(OUTAGE_WAIT_SECONDS)
+        self._pause.wait(OUTAGE_WAIT_SECONDS)
 
     def _give_up(self, error: Exception) -> None:
         """Refuse the start, or record in place of the end that it could not be recorded."""
