@@ -17,7 +17,7 @@ from django.db.models import Model
 BITS = 6
 BUCKET = 1 << BITS
 # Of three buckets two are surely whole; a page is never longer than a turn may take.
-FEWEST_ROWS, MOST_ROWS = 3 * BUCKET, 5_000
+FEWEST_ROWS, MOST_ROWS = 3 * BUCKET, 2_000
 PAGE_SECONDS = 0.005
 EMPTY = array("q", bytes(8 * BUCKET))
 

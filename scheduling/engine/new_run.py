@@ -41,15 +41,18 @@ def planned_run(
     """Return an unsaved run of a tick of the epoch, which expires if it cannot start in time."""
     run = new_run(job, trigger=Trigger.SCHEDULER, now=now)
     run.epoch, run.scheduled_for = epoch, tick
-    run.expires_at = _expiry(job, recurrence, tick, now)
+    waits_until = _waits_until(job, recurrence, tick, now)
+    run.expires_at = min(filter(None, (waits_until, epoch.ends_at)), default=None)
     return run
 
 
-def _expiry(job: Job, recurrence: Recurrence, tick: datetime, now: datetime) -> datetime | None:
+def _waits_until(
+    job: Job, recurrence: Recurrence, tick: datetime, now: datetime
+) -> datetime | None:
     """How long a run may wait for its start; catch-up runs of `all` by the job's own rule."""
     if job.expires_after is not None:
         return now + job.expires_after
-    following = recurrence.next_after(tick)
+    following = None if job.one_off else recurrence.next_after(tick)
     if following is None or (job.misfire == "all" and now - tick > job.misfire_grace):
         return None
     return now + max(SHORTEST_EXPIRY, EXPIRY_SHARE * (following - tick))

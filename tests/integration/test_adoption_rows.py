@@ -255,6 +255,26 @@ def test_all_that_a_row_says_besides_is_carried_into_job_and_run() -> None:
     assert run.priority == 0
 
 
+def test_the_only_run_of_a_one_off_row_waits_for_its_worker_however_long() -> None:
+    now = database_now()
+    foreign(interval=every(3600), one_off=True)
+    follow(now=now)
+    plan_due_jobs("real", now=now + HOUR)
+    assert Run.objects.get().expires_at is None
+
+
+def test_no_run_waits_beyond_the_expiry_of_its_row() -> None:
+    now = database_now()
+    foreign(clocked=at(now + HOUR), one_off=True, expires=now + 2 * HOUR)
+    foreign("hourly", interval=every(3600), expires=now + HOUR + timedelta(minutes=5))
+    follow(now=now)
+    plan_due_jobs("real", now=now + HOUR + timedelta(seconds=1))
+    assert dict(Run.objects.values_list("job__job_id", "expires_at")) == {
+        "foreign": now + 2 * HOUR,
+        "hourly": now + HOUR + timedelta(minutes=5),
+    }
+
+
 def test_an_edited_routing_reaches_the_next_run() -> None:
     row = foreign(interval=every(60), headers="", exchange="")
     follow()
