@@ -18,7 +18,7 @@ SETTINGS = "opsproject.chaos.settings"
 SCOPE = "chaos"
 MARK = "chaos.pid"
 TICK_SECONDS = 0.2
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TERM")
 
 
 def is_apart() -> bool:
@@ -36,6 +36,7 @@ def move_apart(plan: Plan, options: Sequence[str]) -> NoReturn:
     """
     directory = Path(tempfile.mkdtemp(prefix="ops-chaos-"))
     directory.chmod(0o711)  # PostgreSQL, which refuses root, must get at its own part
+    (directory / "tmp").mkdir()
     (directory / MARK).write_text(str(os.getpid()), encoding="ascii")
     arguments = ["chaos", *plan.arguments(), *options]
     command = [sys.executable, str(CHECKOUT / "manage.py"), *arguments]
@@ -55,6 +56,7 @@ def environment(plan: Plan, directory: Path) -> dict[str, str]:
         "OPS_ADOPT_SCOPE": SCOPE,
         "SCHEDULER_TICK_SECONDS": str(TICK_SECONDS),
         "OPS_DATA_DIR": str(directory),
+        "TMPDIR": str(directory / "tmp"),  # what is killed leaves litter
         "CELERY_BROKER_URL": plan.server_of_broker().url_at(free_port()),
         "DATABASE_URL": database.url_at(free_port())
         if database

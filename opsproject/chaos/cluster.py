@@ -78,7 +78,8 @@ class Cluster:
             server.start()
         for server in self.servers.values():
             if not waited_for(server.answers, seconds=SERVER_SECONDS, stop=stop):
-                raise NotStartedError(f"{server.name} does not answer: see {server.log}")
+                why = "told to stop before it answered" if stop.is_set() else "it does not answer"
+                raise NotStartedError(f"{server.name}: {why}, see {server.log}")
 
     def start_members(self) -> None:
         """Start beats and workers."""

@@ -15,7 +15,7 @@ from opsproject.chaos.meddling import Meddler
 from opsproject.chaos.plan import Plan
 from opsproject.chaos.reading import read_history
 from opsproject.chaos.report import Findings, report
-from opsproject.chaos.rest import REST_SECONDS, come_to_rest
+from opsproject.chaos.rest import come_to_rest
 from opsproject.chaos.watching import Watcher
 from opsproject.chaos.workload import make_jobs
 from opsproject.launch.stop_request import stop_on_signals
@@ -53,12 +53,8 @@ def conduct(plan: Plan, *, show: Show, tell: Show, keep: bool) -> bool:
 def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
     """Start, kill, let settle, stop, judge."""
     tell(f"{plan.database} and {plan.broker}, seed {plan.seed}, in {cluster.directory}")
-    cluster.start_servers(stop)
-    call_command("migrate", interactive=False, verbosity=0)
-    make_jobs()
-    connections.close_all()
+    _bring_up(cluster, stop)
     killer, meddler, watcher = Killer(plan, cluster), Meddler(seed=plan.seed), Watcher()
-    cluster.start_members()
     meddler.start()
     watcher.start()
     _let_loose(plan, killer, watcher, stop=stop, tell=tell)
@@ -66,12 +62,11 @@ def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
     killer.end()
     rest = come_to_rest(show=tell, meanwhile=killer.tend)
     watcher.stop()
-    seen = [*killer.deaths, *cluster.stop()]
+    left = cluster.stop()
     history = read_history(
         meddler=meddler, watcher=watcher, final_changes=rest.changes, frozen=plan.freeze
     )
-    if not rest.settled:
-        seen.append(f"the cluster was not at rest after {REST_SECONDS:g} s")
+    seen = [*killer.deaths, *rest.problems, *left]
     return Findings(
         history=history,
         kills=killer.kills,
@@ -85,6 +80,14 @@ def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
             *(Violation("operator", text) for text in meddler.failures),
         ],
     )
+
+
+def _bring_up(cluster: Cluster, stop: Event) -> None:
+    cluster.start_servers(stop)
+    call_command("migrate", interactive=False, verbosity=0)
+    make_jobs()
+    connections.close_all()  # a connection is not for sharing with what is started now
+    cluster.start_members()
 
 
 def _let_loose(plan: Plan, killer: Killer, watcher: Watcher, *, stop: Event, tell: Show) -> None:

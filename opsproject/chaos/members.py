@@ -36,7 +36,7 @@ class Member:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=orphans.stop_with_parent,  # noqa: PLW1509 - one system call, no lock taken
+                preexec_fn=orphans.die_with_parent,  # noqa: PLW1509 - one system call, no lock taken
             )
 
     def kill(self) -> None:

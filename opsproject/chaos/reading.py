@@ -109,5 +109,8 @@ def _events() -> list[Event]:
 
 
 def _executions() -> list[Execution]:
-    with notes_file().open(encoding="utf-8") as lines:
-        return read_notes(lines)
+    try:
+        with notes_file().open(encoding="utf-8") as lines:
+            return read_notes(lines)
+    except FileNotFoundError:  # no task was ever executed
+        return []

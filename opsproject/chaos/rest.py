@@ -18,10 +18,10 @@ REST_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Rest:
-    """Whether everything settled in time, and the changes that were made for it."""
+    """The changes that were made for it, and what did not settle in time."""
 
-    settled: bool
     changes: tuple[Change, ...]
+    problems: tuple[str, ...] = ()
 
 
 def come_to_rest(*, show: Callable[[str], None], meanwhile: Callable[[], None]) -> Rest:
@@ -38,7 +38,8 @@ def come_to_rest(*, show: Callable[[str], None], meanwhile: Callable[[], None]) 
     show("no more kills: waiting until everything that was begun has ended")
     waited_for(lambda: is_true_of(partial(_switch_off, changes)), seconds=REST_SECONDS)
     settled = waited_for(lambda: is_true_of(_is_settled), seconds=REST_SECONDS)
-    return Rest(settled=settled, changes=tuple(changes))
+    problem = f"the cluster was not at rest after {REST_SECONDS:g} s"
+    return Rest(changes=tuple(changes), problems=() if settled else (problem,))
 
 
 def _switch_off(changes: list[Change]) -> bool:

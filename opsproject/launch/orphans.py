@@ -25,6 +25,11 @@ def stop_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one that started it dies."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def bury_orphans(*, but: Container[int]) -> None:
     """Reap adopted children that have ended; `but` are those that their own waiters reap."""
     for pid in children():

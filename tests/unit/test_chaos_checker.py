@@ -251,6 +251,21 @@ def test_a_run_that_an_operator_has_tried_again_ends_once_more(history: History)
     assert found(replace(planted, runs=[replace(run, reopened=1), *rest])) == set()
 
 
+def test_a_run_that_is_tried_again_may_be_skipped_before_its_start(history: History) -> None:
+    """It was cancelled while it waited, re-opened, and its job was paused."""
+    events = [replace(history.events[1], kind="job_cancelled"), *history.events[2:]]
+    run = replace(history.runs[0], state="skipped", reason="paused", reopened=1, told=None)
+    planted = replace(
+        history,
+        runs=[run, *history.runs[1:]],
+        attempts=history.attempts[1:],
+        executions=history.executions[1:],
+        events=events,
+    )
+    assert found(planted) == set()
+    assert found(replace(planted, events=events[1:])) == {"outcome"}
+
+
 def test_a_run_that_goes_on_after_it_was_cancelled_is_seen(history: History) -> None:
     assert found(replace(history, cancelled=[FIRST])) == {"outcome"}
 

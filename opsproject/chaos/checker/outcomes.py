@@ -41,8 +41,8 @@ def _of_run(
     if run.state not in FINAL:
         yield Violation("unsettled", f"{name} is {run.state} ({run.reason or 'no reason'})")
         return
-    times = run.reopened + (run.state in RAN)
-    if len(endings) != times or endings[-1:] != [run.state][:times]:
+    ran = run.state in RAN
+    if len(endings) != run.reopened + ran or (ran and endings[-1] != run.state):
         text = f"is {run.state}, re-opened {run.reopened} times; told were {endings}"
         yield Violation("outcome", f"{name} {text}")
     for attempt in attempts:

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from secrets import randbelow
 from typing import Any
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, keep: bool, quiet: bool, **options: Any) -> None:
         """Move to a world of its own first; exit 1 for what was found, 2 for what cannot be."""
-        plan = _plan(options)
+        plan = plan_of(options)
         tell = _nothing if quiet or not self.stdout.isatty() else self._show
         try:
             plan.require_possible()
@@ -60,7 +61,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def plan_of(options: Mapping[str, Any]) -> Plan:
+    """Return what the options say; without a seed a new one is drawn."""
     seed = options["seed"]
     return Plan(
         seed=randbelow(1_000_000) if seed is None else seed,
