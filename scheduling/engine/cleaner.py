@@ -7,6 +7,7 @@ by whole days, so that an hour more does not matter. What it remembers may be lo
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scheduling.engine.old_history import next_page
@@ -26,22 +27,23 @@ FEWEST_ROWS, MOST_ROWS = 50, 2_000
 class Cleaner:
     """Prunes the history of one scope, a moment per turn."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.scope = scope
+        self.clock = clock
         self.rows = 200  # of a batch: found out by what it takes
         self._looked_until = 0  # primary key of the last job that was looked at
         self._waiting: list[int] = []
         self._pruned = 0
-        self._rests_until = self._worked_at = time.monotonic()
+        self._rests_until = self._worked_at = self.clock()
 
     def clean_up(self, *, now: datetime) -> None:
         """Prune for a moment, if there is something to prune and time for it."""
-        started = time.monotonic()
+        started = self.clock()
         if started < self._rests_until or self._is_busy(now, started):
             return
-        while self._do_a_piece(now) and time.monotonic() < started + MOMENT_SECONDS:
+        while self._do_a_piece(now) and self.clock() < started + MOMENT_SECONDS:
             pass
-        self._worked_at = time.monotonic()
+        self._worked_at = self.clock()
 
     def _is_busy(self, now: datetime, started: float) -> bool:
         if started > self._worked_at + LONGEST_WAIT_SECONDS:
@@ -53,11 +55,11 @@ class Cleaner:
         return self._prune_batch(now) if self._waiting else self._look_on(now)
 
     def _prune_batch(self, now: datetime) -> bool:
-        began = time.monotonic()
+        began = self.clock()
         pruned = prune(self._waiting, now=now, rows=self.rows)
         self._waiting = pruned.waiting
         self._pruned += pruned.rows
-        self._learn(time.monotonic() - began)
+        self._learn(self.clock() - began)
         return pruned.rows > 0
 
     def _learn(self, seconds: float) -> None:
@@ -79,4 +81,4 @@ class Cleaner:
         if self._pruned:
             logger.info("history_pruned", extra={"scope": self.scope, "rows": self._pruned})
         self._looked_until = self._pruned = 0
-        self._rests_until = time.monotonic() + REST_SECONDS
+        self._rests_until = self.clock() + REST_SECONDS

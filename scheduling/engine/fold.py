@@ -37,8 +37,8 @@ class Fold:
 
     @property
     def rows(self) -> int:
-        """How many rows it deletes, attempts and events not counted."""
-        return len(self.runs) + len(self.spans)
+        """How many rows it deletes or cuts, attempts and events not counted."""
+        return len(self.runs) + len(self.spans) + (self.cut is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import hypothesis
 import pytest
@@ -54,16 +55,16 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at_statement(number: int) -> Iterator[None]:
-    """Die before that SQL statement; what was not committed is rolled back."""
+def killed_at_write(number: int) -> Iterator[None]:
+    """Die before that writing statement; what was not committed is rolled back."""
     left = number
 
-    def count(execute: Callable[..., Any], *call: Any) -> Any:
+    def count(execute: Callable[..., Any], sql: str, *call: Any) -> Any:
         nonlocal left
-        left -= 1
+        left -= sql.startswith(("INSERT", "UPDATE", "DELETE"))
         if left == 0:
             raise Killed
-        return execute(*call)
+        return execute(sql, *call)
 
     with suppress(Killed), connection.execute_wrapper(count):
         yield
@@ -102,23 +103,30 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def there_is_a_past(self) -> None:
-        self.all_goes_well(20, ("done", ""))
+        self.life_goes_on(15, ("done", ""), stuck=False)
 
-    @rule(ticks=st.integers(2, 20), end=st.sampled_from(ENDS))
-    def all_goes_well(self, ticks: int, end: tuple[str, str]) -> None:
-        """Every tick is planned when it falls due, and its run ends before the next."""
+    @rule(ticks=st.integers(2, 20), end=st.sampled_from(ENDS), stuck=st.booleans())
+    def life_goes_on(self, ticks: int, end: tuple[str, str], *, stuck: bool) -> None:
+        """Every tick is planned when it falls due; its run ends before the next, or hangs."""
+        hanging = set(Run.objects.filter(finished_at=None).values_list("id", flat=True))
         for _ in range(ticks):
             due = Job.objects.aggregate(due=Min("next_due_at"))["due"]
             self.now = max(self.now, due or self.now)
             plan_due_jobs("real", now=self.now)
-            self.runs_end(end, 1)
+            runs = Run.objects.filter(finished_at=None).exclude(id__in=hanging)
+            if stuck:
+                hanging.update(runs.values_list("id", flat=True))
+            self.end(list(runs.values_list("id", flat=True)), end)
+            stuck = False
 
     @rule(end=st.sampled_from(ENDS), every=st.sampled_from([1, 2, 3]))
     def runs_end(self, end: tuple[str, str], every: int) -> None:
         runs = Run.objects.filter(finished_at=None).order_by("id")
-        chosen = list(runs.values_list("id", flat=True))[::every]
+        self.end(list(runs.values_list("id", flat=True))[::every], end)
+
+    def end(self, runs: list[UUID], end: tuple[str, str]) -> None:
         state, reason = end
-        Run.objects.filter(id__in=chosen).update(
+        Run.objects.filter(id__in=runs).update(
             state=state, reason=reason, finished_at=self.now + timedelta(minutes=1)
         )
 
@@ -159,10 +167,10 @@ class Life(RuleBasedStateMachine):
         self.prune(share, rows, batches)
         assert self.accounts() == before
 
-    @rule(share=SHARES, rows=st.integers(1, 60), statement=st.integers(5, 60))
-    def the_pruning_beat_is_killed(self, share: float, rows: int, statement: int) -> None:
+    @rule(share=SHARES, rows=st.integers(1, 60), write=st.integers(1, 20))
+    def the_pruning_beat_is_killed(self, share: float, rows: int, write: int) -> None:
         before = self.accounts()
-        with killed_at_statement(statement):
+        with killed_at_write(write):
             self.prune(share, rows, 10)
         assert self.accounts() == before
 
