@@ -71,7 +71,11 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.PENDING: frozenset({RunState.READY, RunState.SKIPPED, RunState.CANCELLED}),
     RunState.READY: frozenset({RunState.QUEUED, RunState.SKIPPED, RunState.CANCELLED}),
     RunState.QUEUED: frozenset(
-        {RunState.RUNNING, RunState.READY, RunState.SKIPPED, RunState.CANCELLED, RunState.FAILED}
+        {
+            *(RunState.RUNNING, RunState.READY, RunState.SKIPPED, RunState.CANCELLED),
+            RunState.FAILED,
+            RunState.DONE,  # handed over to a worker that knows no ledger
+        }
     ),
     RunState.RUNNING: RAN | {RunState.STOPPING, RunState.PENDING, RunState.READY},
     RunState.STOPPING: frozenset({RunState.TIMEOUT, RunState.CANCELLED, RunState.PENDING}),

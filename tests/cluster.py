@@ -56,6 +56,12 @@ class Cluster:
         )
         return process
 
+    def plain_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker of somebody else's, without the fence."""
+        return self._celery(
+            *("worker", "--concurrency", "1", "--hostname", "plain@test"), *options, app="plain_app"
+        )
+
     def beat(self) -> subprocess.Popen[bytes]:
         return self._celery("beat")
 
@@ -85,10 +91,12 @@ class Cluster:
     def log(self) -> Path:
         return self.directory / "cluster.log"
 
-    def _celery(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    def _celery(
+        self, *arguments: str, app: str = "tested_app", **settings: str
+    ) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tests.tested_app", *arguments],
+                [sys.executable, "-m", "celery", "-A", f"tests.{app}", *arguments],
                 cwd=CHECKOUT,
                 env={**self.environment, **settings},
                 stdout=log,

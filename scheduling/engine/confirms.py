@@ -10,20 +10,20 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from amqp.exceptions import AMQPError, MessageNacked
-from celery import Celery
+from kombu import Producer
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.message import send_message
 from scheduling.models import Run
 
 LONGEST_WAIT_SECONDS = 5.0  # a broker that blocks publishing must not hold the beat
 
+Send = Callable[..., object]  # takes the producer and the run
 Sent = Callable[[Run], object]
 Refused = Callable[[Run, Exception], object]
 
 
 def send_confirmed(
-    app: Celery, connection: Any, runs: Iterable[Run], *, sent: Sent, refused: Refused
+    send: Send, connection: Any, runs: Iterable[Run], *, sent: Sent, refused: Refused
 ) -> None:
     """Send the messages of the runs and tell of each, once, what the broker answered.
 
@@ -32,10 +32,10 @@ def send_confirmed(
     """
     with _own_channel(connection) as channel:
         confirms = _Confirms(channel, sent, refused)
-        producer = app.amqp.Producer(channel, auto_declare=False)
+        producer = Producer(channel, auto_declare=False)
         for run in runs:
             confirms.expect(run)
-            send_message(app, producer, run, mandatory=True)
+            send(producer, run, mandatory=True)
         confirms.wait()
 
 

@@ -6,6 +6,7 @@ them one by one. Where one message spoils a batch, each is sent alone, so that i
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import amqp
@@ -25,7 +26,8 @@ AT_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_
 class Delivery:
     """What became of the messages of some runs: `waiting` for an answer, `sent` or `refused`."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], *, fenced: bool = True) -> None:
+        self.send = partial(send_message, fenced=fenced)
         self.waiting = {run.id: run for run in runs}
         self.sent: list[Run] = []
         self.refused: list[tuple[Run, Exception]] = []
@@ -87,13 +89,17 @@ def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery)
 def _send_together(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
     if isinstance(connection.connection, amqp.Connection):
         send_confirmed(
-            app, connection, runs, sent=delivery.note_sent, refused=delivery.note_refused
+            partial(delivery.send, app),
+            connection,
+            runs,
+            sent=delivery.note_sent,
+            refused=delivery.note_refused,
         )
         return
     try:
         with connection.Producer(auto_declare=False) as producer, producer.batch():
             for run in runs:
-                send_message(app, producer, run)
+                delivery.send(app, producer, run)
     except exceptions.BatchPublishError as error:  # type: ignore[attr-defined] # newer than the stubs
         raise error.__cause__ or error from error
     for run in runs:

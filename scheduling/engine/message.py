@@ -17,16 +17,19 @@ from scheduling.transitions import HARD_LIMIT_MARGIN
 LONGEST_SHOWN = 1_024  # characters of the arguments, as in Celery's own messages
 
 
-def send_message(app: Celery, producer: Producer, run: Run, **options: Any) -> None:
+def send_message(
+    app: Celery, producer: Producer, run: Run, *, fenced: bool = True, **options: Any
+) -> None:
     """Hand the run's message to the producer; it raises what the transport raises.
 
     It carries no Celery `expires`, `eta` or `retries`: the ledger decides those (DESIGN rule 4).
+    Without the fence it is a message like any other, for workers that know no ledger.
     """
     app.amqp.send_task_message(
         producer,
         run.task,
         _message(app, run),
-        headers=_headers(run),
+        headers=_headers(run, fenced=fenced),
         retry=False,
         **_address(run),
         **options,
@@ -50,10 +53,13 @@ def _message(app: Celery, run: Run) -> Any:
     )
 
 
-def _headers(run: Run) -> dict[str, Any]:
+def _headers(run: Run, *, fenced: bool) -> dict[str, Any]:
     """What a foreign row asks for, and the fence, which nothing may replace."""
+    asked: dict[str, Any] = run.routing.get("headers", {})
+    if not fenced:
+        return asked
     fence = {HEADER: str(Fence(run.id, run.attempt)), RETRIES_HEADER: run.retry_count}
-    return {**run.routing.get("headers", {}), **fence}
+    return {**asked, **fence}
 
 
 def _address(run: Run) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Publishes: after the commit, a message per claimed run, in batches, and notes which ones went.
 
 A message that cannot be sent is no loss: the run stays queued, unpublished, and recover sends it
-when the broker is back.
+when the broker is back. Runs of a queue that only plain Celery workers serve are handed over.
 """
 
 import logging
@@ -14,6 +14,8 @@ from django.db.models import F
 from kombu.exceptions import OperationalError
 
 from scheduling.engine.delivery import Delivery, deliver
+from scheduling.engine.hand_over import hand_over_runs
+from scheduling.engine.serving import Serving
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.states import RunState
@@ -24,28 +26,63 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """Sends over the app's pooled connections; `available` says whether the last try went."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, serving: Serving | None = None) -> None:
         self.app = app
+        self.serving = serving  # None: everything that this process sends is for our own workers
         self.available = True
 
     def publish(self, runs: Sequence[Run], *, now: datetime) -> int:
         """Send the messages of the runs, as far as the broker takes them; return how many."""
         if not runs:
             return 0
+        try:
+            settled, handed_over = self._hand_over(runs, now)
+        except OperationalError as error:
+            self._note_outage(error, len(runs))
+            return 0
+        rest = [run for run in runs if run.queue not in settled]
+        return handed_over + (self._deliver(rest, now) if rest else 0)
+
+    def untracked(self, queues: set[str]) -> set[str]:
+        """Return those of the queues that only workers without the fence serve."""
+        return self.serving.untracked(queues) if self.serving is not None else set()
+
+    def _deliver(self, runs: Sequence[Run], now: datetime) -> int:
         delivery = Delivery(runs)
         try:
             deliver(self.app, delivery)
             self.available = True
         except OperationalError as error:
-            self.available = False
-            logger.warning(
-                "broker_unreachable",
-                extra={"unpublished": len(delivery.waiting), "error": str(error)},
-            )
+            self._note_outage(error, len(delivery.waiting))
         for run, refusal in delivery.refused:
             _note_refused(run, refusal)
         _note_published(delivery.sent, now)
         return len(delivery.sent)
+
+    def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
+        """Hand over what only plain workers serve; return the queues settled, and how many runs.
+
+        Before the workers have been asked nothing goes to a queue that others may serve: recover
+        sends it a few seconds later.
+        """
+        if self.serving is None or not (foreign := self.serving.foreign({r.queue for r in runs})):
+            return set(), 0
+        if not self.serving.knows():
+            return foreign, 0
+        untracked = self.serving.untracked(foreign)
+        theirs = [run for run in runs if run.queue in untracked]
+        if not theirs:
+            return set(), 0
+        delivery = hand_over_runs(self.app, theirs, now=now)
+        for run, refusal in delivery.refused:
+            _note_refused(run, refusal)
+        return untracked, len(delivery.sent)
+
+    def _note_outage(self, error: Exception, unpublished: int) -> None:
+        self.available = False
+        logger.warning(
+            "broker_unreachable", extra={"unpublished": unpublished, "error": str(error)}
+        )
 
 
 def _note_refused(run: Run, error: Exception) -> None:

@@ -20,6 +20,7 @@ from scheduling.engine.publish import Publisher
 from scheduling.models import Run, WorkerProcess
 from scheduling.models.run import RunQuerySet
 from scheduling.states import RunState
+from scheduling.transitions import hand_over
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,15 @@ class MissingMessages:
         runs = [
             run for queue, count in confirmed.items() for run in self._oldest(queue, count, now)
         ]
-        if runs:
-            logger.info("messages_missing", extra={"scope": self.scope, "republished": len(runs)})
-        return publisher.publish(runs[:MOST_A_SWEEP], now=now)
+        if not runs:
+            return 0
+        logger.info("messages_missing", extra={"scope": self.scope, "republished": len(runs)})
+        untracked = publisher.untracked({run.queue for run in runs})
+        # A plain worker has taken it, with or without its fence: to send it again is to run it.
+        taken = [run.pk for run in runs if run.queue in untracked]
+        hand_over(taken, now=now, confirmed=False)
+        rest = [run for run in runs if run.queue not in untracked]
+        return publisher.publish(rest[:MOST_A_SWEEP], now=now)
 
     def _next_queues(self, now: datetime) -> list[str]:
         """Return the next of the queues in which something has been waiting for a while."""

@@ -34,6 +34,7 @@ from scheduling.engine.recover import (
 from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
+from scheduling.engine.serving import Serving
 from scheduling.models import Job, Run
 from scheduling.states import WAITING, RunState
 
@@ -67,7 +68,7 @@ class Engine:
         self.clock = PlanClock()
         self.adoption = Adoption(scope)
         self.liveness = Liveness(loop_seconds=tick_seconds)
-        self.publisher = Publisher(app)
+        self.publisher = Publisher(app, Serving(app, scope))
         self.missing = MissingMessages(app, scope)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf

@@ -6,11 +6,13 @@ means that somebody else was first. Lock order: job, runs by id, job status.
 
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`),
-`reopening` (an operator's retry), and `skipping` for what never starts. `rows` is what they share.
+`reopening` (an operator's retry), `skipping` for what never starts, and `handing_over` for what
+goes to workers that know no ledger. `rows` is what they share.
 """
 
 from scheduling.transitions.claiming import claim
 from scheduling.transitions.finishing import end_stopping, finish, lose, release
+from scheduling.transitions.handing_over import HANDED_OVER, hand_over, mark_sent, unmark_sent
 from scheduling.transitions.outcome import policy_of
 from scheduling.transitions.reopening import reopen
 from scheduling.transitions.skipping import skip
@@ -26,6 +28,7 @@ from scheduling.transitions.stopping import cancel, note_stop_delivered, time_ou
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
+    "HANDED_OVER",
     "HARD_LIMIT_MARGIN",
     "UNKNOWN_TASK",
     "UNSTARTABLE",
@@ -34,8 +37,10 @@ __all__ = [
     "end_stopping",
     "fail_unstarted",
     "finish",
+    "hand_over",
     "lose",
     "make_ready",
+    "mark_sent",
     "note_stop_delivered",
     "note_unknown_task",
     "open_runs",
@@ -45,4 +50,5 @@ __all__ = [
     "skip",
     "start",
     "time_out",
+    "unmark_sent",
 ]

@@ -123,9 +123,15 @@ def _processes() -> list[processes.Identity]:
 
 
 def _reserved() -> dict[str, int]:
-    """Count by queue the messages that this worker holds and has not started."""
+    """Count by queue the messages that this worker holds and whose start is not granted yet."""
     waiting = _copy(state.reserved_requests) - _copy(state.active_requests)
-    return dict(Counter(request.delivery_info["routing_key"] for request in waiting))
+    return dict(
+        Counter(
+            request.delivery_info["routing_key"]
+            for request in waiting
+            if getattr(request, "granted_at", None) is None
+        )
+    )
 
 
 def _copy(requests: Any) -> set[Any]:

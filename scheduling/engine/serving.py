@@ -1,0 +1,89 @@
+"""Who serves a queue: workers with the fence, or plain Celery workers that know no ledger.
+
+Ours stand in the database. The others only answer to Celery's remote control, which takes a
+second: a thread asks, and only where there are queues that others might serve. A queue that only
+plain workers serve is *untracked*: its runs are handed over (DESIGN rule 4).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from celery import Celery
+from django.db import Error, connection
+
+from scheduling.models import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+ASK_EVERY_SECONDS = 5.0
+ANSWER_SECONDS = 1.0
+REMEMBERED_SECONDS = 60.0  # a plain worker that is too busy to answer still serves
+
+
+class Serving:
+    """What one beat knows of the workers; nothing here waits but the thread of its own."""
+
+    def __init__(self, app: Celery, scope: str) -> None:
+        self._app = app
+        self._scope = scope
+        self._seen: dict[str, float] = {}  # queue: when a plain worker last said it serves it
+        self._thread: threading.Thread | None = None
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+
+    def foreign(self, queues: Iterable[str]) -> set[str]:
+        """Return those of the queues that are not our scope's own, and others may serve."""
+        return {queue for queue in queues if not queue.startswith(f"{self._scope}.")}
+
+    def knows(self) -> bool:
+        """Whether the workers have been asked yet; begins to ask."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._ask_on, name="ops-serving", daemon=True)
+            self._thread.start()
+        return self._asked.is_set()
+
+    def untracked(self, queues: Collection[str]) -> set[str]:
+        """Return those of the queues that plain workers serve, and none of ours."""
+        since = time.monotonic() - REMEMBERED_SECONDS
+        plain = {queue for queue in self.foreign(queues) if self._seen.get(queue, 0.0) > since}
+        if not plain:
+            return set()
+        return plain - {queue for served in self._live("queues") for queue in served}
+
+    def note(self, queues_by_node: Mapping[str, Collection[str]]) -> None:
+        """Take what workers answered; those with the fence are known by their rows."""
+        ours, now = set(self._live("hostname")), time.monotonic()
+        for node, queues in queues_by_node.items():
+            if node not in ours:
+                self._seen.update(dict.fromkeys(queues, now))
+        self._asked.set()
+
+    def stop(self) -> None:
+        """End the thread, once it has its answer."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(2 * ANSWER_SECONDS)
+
+    def _ask_on(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.note(self._ask())
+            except Error as error:
+                logger.warning("database_unreachable", extra={"error": str(error)})
+                connection.close()
+            except Exception as error:  # noqa: BLE001 each transport its own; asked again soon
+                if not self._stopping.is_set():
+                    logger.info("workers_not_asked", extra={"error": str(error)})
+            self._stopping.wait(ASK_EVERY_SECONDS)
+        connection.close()
+
+    def _ask(self) -> dict[str, list[str]]:
+        answers = self._app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}
+        return {node: [queue["name"] for queue in queues] for node, queues in answers.items()}
+
+    def _live(self, field: str) -> list[Any]:
+        live = WorkerProcess.objects.live().filter(scope=self._scope)
+        return list(live.values_list(field, flat=True))

@@ -1,0 +1,131 @@
+"""Queues that only plain Celery workers serve: handed over once, and never sent again."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from scheduling.clock import database_now
+from scheduling.engine.hand_over import hand_over_runs
+from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.publish import Publisher
+from scheduling.engine.republish import MissingMessages
+from scheduling.engine.serving import Serving
+from scheduling.fence import HEADER
+from scheduling.ledger import accounts
+from scheduling.models import Run, WorkerProcess
+from scheduling.states import RunState
+from scheduling.transitions import mark_sent
+from tests.cluster import Cluster
+from tests.conftest import JobMaker, claim_all
+from tests.servers import Valkey, free_port, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def app(valkey_server: Valkey) -> Celery:
+    return Celery("sender", broker=valkey_server.url)
+
+
+def claimed(make_job: JobMaker, queue: str = "foreign") -> list[Run]:
+    job = make_job(every=10)
+    job.queue = queue
+    job.save()
+    now = database_now() + timedelta(seconds=11)
+    plan_due_jobs("real", now=now)
+    return claim_all(now=now)
+
+
+def a_row(path: Path) -> PeriodicTask:
+    every = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.SECONDS)
+    return PeriodicTask.objects.create(
+        name="theirs", task="plain.note", interval=every, queue="theirs",
+        kwargs=f'{{"path": "{path}"}}',
+    )  # fmt: skip
+
+
+def test_a_plain_worker_runs_each_tick_of_an_adopted_row_once(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    cluster.plain_worker("-Q", "theirs")
+    a_row(seen)
+    beats = [cluster.beat(), cluster.beat()]
+    done = Run.objects.filter(state=RunState.DONE, reason="handed_over")
+    wait_for(lambda: done.count() >= 5, seconds=60, what="five ticks are handed over")
+    for beat in beats:
+        cluster.kill(beat)
+    wait_for(
+        lambda: len(seen.read_text().split()) == done.count(),
+        seconds=20,
+        what="the plain worker has run what was handed over",
+    )
+    (account,) = accounts("real", now=database_now())
+    assert account.closes
+    assert not Run.objects.filter(reason="handed_over").exclude(error="").exists()
+
+
+def test_a_queue_that_one_of_ours_serves_too_is_tracked() -> None:
+    serving = Serving(Celery("asks"), "real")
+    serving.note({"plain@host": ["theirs", "shared"], "ours@host": ["shared"]})
+    WorkerProcess.objects.create(
+        scope="real", hostname="ours@host", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        queues=["shared"], started_at=database_now(),
+    )  # fmt: skip
+    assert serving.untracked({"theirs", "shared", "nobody", "real.default"}) == {"theirs"}
+
+
+def test_nothing_goes_to_a_foreign_queue_before_the_workers_were_asked(
+    make_job: JobMaker, app: Celery
+) -> None:
+    serving = Serving(app, "real")
+    runs = claimed(make_job)
+    assert Publisher(app, serving).publish(runs, now=database_now()) == 0
+    assert Run.objects.get().published_at is None
+    serving.stop()
+
+
+def test_what_is_handed_over_carries_no_fence_and_is_done(make_job: JobMaker, app: Celery) -> None:
+    (run,) = claimed(make_job, "theirs-only")
+    hand_over_runs(app, [run], now=database_now())
+    run.refresh_from_db()
+    assert (run.state, run.reason, run.error) == (RunState.DONE, "handed_over", "")
+    with app.connection() as connection:
+        message = connection.SimpleQueue("theirs-only").get(timeout=5)
+    assert HEADER not in message.headers
+    message.ack()
+
+
+def test_a_crash_between_sending_and_ending_sends_nothing_twice(
+    make_job: JobMaker, app: Celery
+) -> None:
+    (run,) = claimed(make_job)
+    serving = Serving(app, "real")
+    serving.note({"plain@host": ["foreign"]})
+    publisher = Publisher(app, serving)
+    sent_at = database_now()
+    mark_sent([run.pk], now=sent_at)  # and here the beat is killed
+    assert mark_sent([run.pk], now=sent_at) == set()  # another beat does not send it
+    missing = MissingMessages(app, "real")
+    for second in (10, 20):
+        now = sent_at + timedelta(seconds=second)
+        missing.sweep(publisher, now=now, monotonic=float(second))
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.DONE, "handed_over")
+    assert run.error == "the broker did not confirm its message"
+
+
+def test_without_a_broker_nothing_is_handed_over(make_job: JobMaker) -> None:
+    nowhere = Celery("sender", broker=f"redis://127.0.0.1:{free_port()}/0")
+    serving = Serving(nowhere, "real")
+    serving.note({"plain@host": ["foreign"]})
+    (run,) = claimed(make_job)
+    publisher = Publisher(nowhere, serving)
+    assert publisher.publish([run], now=database_now()) == 0
+    serving.stop()
+    assert not publisher.available
+    run.refresh_from_db()
+    assert (run.state, run.published_at) == (RunState.QUEUED, None)
