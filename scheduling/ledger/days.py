@@ -39,7 +39,7 @@ def note_unpruned(account: Account, job: Job, *, low: datetime) -> None:
         account.note(
             Trouble.DOUBLED,
             f"skipped ticks {span.pk} ({verdict_name('skipped', span.reason)}) until "
-            f"{span.until.isoformat()} are in the totals already",
+            f"{span.until} are in the totals already",
         )
 
 

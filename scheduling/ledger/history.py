@@ -28,8 +28,8 @@ class Verdict(NamedTuple):
 
     def __str__(self) -> str:
         if self.span_id is None:
-            return f"the run of {self.until.isoformat()}"
-        times = f"{self.after.isoformat()} to {self.until.isoformat()}"
+            return f"the run of {self.until}"
+        times = f"{self.after} to {self.until}"
         return f"skipped ticks {self.span_id} ({self.name}, {times})"
 
 

@@ -112,9 +112,9 @@ class _Walk:
         missing = stretch.count(self.position, until)
         if missing and stretch.recurrence is not None:
             first = stretch.recurrence.next_after(self.position)
-            more = f", nor have {missing - 1} until {until.isoformat()}" if missing > 1 else ""
-            text = f"{first and first.isoformat()} has no verdict{more}"
-            self.account.note(Trouble.MISSING, text)
+            last = stretch.recurrence.latest(self.position, until)
+            text = f"{missing} ticks from {first} to {last} have" if missing > 1 else f"{first} has"
+            self.account.note(Trouble.MISSING, f"{text} no verdict")
             self.position = until  # said once
 
 
