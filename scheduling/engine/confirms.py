@@ -7,6 +7,7 @@ all are waited for. What is not confirmed counts as not sent.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import AMQPError, MessageNacked
@@ -18,20 +19,25 @@ from scheduling.models import Run
 LONGEST_WAIT_SECONDS = 5.0  # a broker that blocks publishing must not hold the beat
 
 Send = Callable[..., object]  # takes the producer and the run
-Sent = Callable[[Run], object]
-Refused = Callable[[Run, Exception], object]
 
 
-def send_confirmed(
-    send: Send, connection: Any, runs: Iterable[Run], *, sent: Sent, refused: Refused
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Whom to tell what the broker answered: it has it, no queue wants it, or the queue is full."""
+
+    sent: Callable[[Run], object]
+    unroutable: Callable[[Run, Exception], object]
+    refused: Callable[[Run, Exception], object]
+
+
+def send_confirmed(send: Send, connection: Any, runs: Iterable[Run], answers: Answers) -> None:
     """Send the messages of the runs and tell of each, once, what the broker answered.
 
     Raises OperationalError when an answer takes too long or the broker blocks publishers, and what
     the transport raises when the connection or the channel is closed; nothing is told of the rest.
     """
     with _own_channel(connection) as channel:
-        confirms = _Confirms(channel, sent, refused)
+        confirms = _Confirms(channel, answers)
         producer = Producer(channel, auto_declare=False)
         for run in runs:
             confirms.expect(run)
@@ -65,9 +71,9 @@ def _raise_blocked(reason: str) -> None:
 class _Confirms:
     """Counts delivery tags as the broker does: from 1, one a message of this channel."""
 
-    def __init__(self, channel: Any, sent: Sent, refused: Refused) -> None:
+    def __init__(self, channel: Any, answers: Answers) -> None:
         self._channel = channel
-        self._sent, self._refused = sent, refused
+        self._answers = answers
         self._next_tag = 1
         self._expected: dict[int, Run] = {}
         self._returned: dict[str, Exception] = {}
@@ -101,13 +107,13 @@ class _Confirms:
         for run in self._answered(tag, multiple=multiple):
             error = self._returned.pop(str(run.attempt_id), None)
             if error is None:
-                self._sent(run)
+                self._answers.sent(run)
             else:
-                self._refused(run, error)
+                self._answers.unroutable(run, error)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 py-amqp's signature
         for run in self._answered(tag, multiple=multiple):
-            self._refused(run, MessageNacked("the queue takes no more messages"))
+            self._answers.refused(run, MessageNacked("the queue takes no more messages"))
 
     def _on_return(self, error: AMQPError, _exchange: str, _key: str, message: Any) -> None:
         """No queue wants the message; the broker says so before it confirms it."""

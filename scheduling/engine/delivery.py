@@ -14,7 +14,7 @@ from celery import Celery
 from kombu import exceptions
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.confirms import send_confirmed
+from scheduling.engine.confirms import Answers, send_confirmed
 from scheduling.engine.message import send_message
 from scheduling.models import Run
 
@@ -88,14 +88,26 @@ def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery)
 
 def _send_together(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
     if isinstance(connection.connection, amqp.Connection):
-        send_confirmed(
-            partial(delivery.send, app),
-            connection,
-            runs,
-            sent=delivery.note_sent,
-            refused=delivery.note_refused,
-        )
-        return
+        _send_confirmed(app, connection, runs, delivery)
+    else:
+        _send_in_pipeline(app, connection, runs, delivery)
+
+
+def _send_confirmed(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+    send, lost = partial(delivery.send, app), []
+    sent, refused = delivery.note_sent, delivery.note_refused
+    answers = Answers(sent=sent, refused=refused, unroutable=lambda run, _: lost.append(run))
+    send_confirmed(send, connection, runs, answers)
+    if lost:
+        # A queue that we had declared may have been deleted since: declare it again, and try once.
+        connection.declared_entities.clear()
+        answers = Answers(sent=sent, refused=refused, unroutable=refused)
+        send_confirmed(send, connection, lost, answers)
+
+
+def _send_in_pipeline(
+    app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery
+) -> None:
     try:
         with connection.Producer(auto_declare=False) as producer, producer.batch():
             for run in runs:
