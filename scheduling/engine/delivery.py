@@ -8,10 +8,11 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import amqp
 from celery import Celery
-from kombu import exceptions
+from kombu import Producer, exceptions
 from kombu.exceptions import OperationalError
 
 from scheduling.engine.confirms import Answers, send_confirmed
@@ -24,13 +25,28 @@ AT_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_
 
 
 class Delivery:
-    """What became of the messages of some runs: `waiting` for an answer, `sent` or `refused`."""
+    """What became of the messages of some runs: `waiting` for an answer, `sent` or `refused`.
+
+    Without the fence a message sent twice is run twice: each then goes alone and once, and those
+    that had no answer are told apart from those that were not tried.
+    """
 
     def __init__(self, runs: Sequence[Run], *, fenced: bool = True) -> None:
-        self.send = partial(send_message, fenced=fenced)
+        self.fenced = fenced
         self.waiting = {run.id: run for run in runs}
         self.sent: list[Run] = []
         self.refused: list[tuple[Run, Exception]] = []
+        self._tried: set[UUID] = set()
+
+    @property
+    def uncertain(self) -> list[Run]:
+        """Those whose message may have arrived, or not."""
+        return [run for run_id, run in self.waiting.items() if run_id in self._tried]
+
+    def send(self, app: Celery, producer: Producer, run: Run, **options: Any) -> None:
+        """Hand one message to the producer."""
+        self._tried.add(run.id)
+        send_message(app, producer, run, fenced=self.fenced, **options)
 
     def note_sent(self, run: Run) -> None:
         """The broker has it."""
@@ -45,7 +61,7 @@ def deliver(app: Celery, delivery: Delivery) -> None:
     """Send what is waiting; raise OperationalError if the broker does not answer.
 
     What had no answer by then stays waiting. It may have arrived all the same and be sent again:
-    the fence makes that harmless.
+    the fence, where there is one, makes that harmless.
     """
     with app.connection_or_acquire() as connection:
         try:
@@ -53,9 +69,11 @@ def deliver(app: Celery, delivery: Delivery) -> None:
         except (OperationalError, TimeoutError) as error:
             connection.collect()
             raise OperationalError(str(error)) from error
-        except connection.connection_errors:
-            # It may have gone stale in the pool: one quick second try; after that recover's turn.
+        except connection.connection_errors as error:
             connection.collect()
+            if delivery.uncertain and not delivery.fenced:
+                raise OperationalError(str(error)) from error
+            # It may have gone stale in the pool: one quick second try; after that recover's turn.
             _try_again(app, connection, delivery)
 
 
@@ -69,7 +87,9 @@ def _try_again(app: Celery, connection: Any, delivery: Delivery) -> None:
 
 def _send_over(app: Celery, connection: Any, delivery: Delivery) -> None:
     connection.ensure_connection(**AT_ONCE)
-    _send(app, connection, list(delivery.waiting.values()), delivery)
+    runs = list(delivery.waiting.values())
+    for batch in [runs] if delivery.fenced else [[run] for run in runs]:
+        _send(app, connection, batch, delivery)
 
 
 def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:

@@ -34,7 +34,9 @@ def hand_over_runs(app: Celery, runs: Sequence[Run], *, now: datetime) -> Delive
         logger.warning(
             "hand_over_unconfirmed", extra={"runs": len(delivery.waiting), "error": str(error)}
         )
-    unmark_sent([run.pk for run, _ in delivery.refused])
+    uncertain = [run.pk for run in delivery.uncertain]
+    untried = delivery.waiting.keys() - set(uncertain)
+    unmark_sent([*untried, *(run.pk for run, _ in delivery.refused)])
     hand_over([run.pk for run in delivery.sent], now=now, confirmed=True)
-    hand_over(list(delivery.waiting), now=now, confirmed=False)
+    hand_over(uncertain, now=now, confirmed=False)
     return delivery

@@ -11,6 +11,7 @@ from celery import Celery
 from kombu import Connection
 
 from scheduling.clock import database_now
+from scheduling.engine.delivery import Delivery, deliver
 from scheduling.engine.new_run import new_run
 from scheduling.engine.publish import Publisher
 from scheduling.engine.recover import publish_unsent
@@ -116,6 +117,17 @@ def test_one_queue_that_refuses_does_not_keep_the_others_waiting(
     refused = Run.objects.get(job__job_id="spoilt")
     assert (refused.state, refused.published_at) == (RunState.QUEUED, None)
     assert "WRONGTYPE" in refused.error
+
+
+def test_a_refused_message_does_not_double_the_others_that_have_no_fence(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    valkey.set("real.jobs.spoilt", "no list")
+    runs = claimed(make_job("before"), make_job("spoilt"), make_job("after"))
+    delivery = Delivery(runs, fenced=False)
+    deliver(publisher.app, delivery)
+    assert [run for run, _ in delivery.refused] == [runs[1]]
+    assert valkey.llen("real.jobs.before") == valkey.llen("real.jobs.after") == 1
 
 
 def test_a_refused_message_is_tried_again_after_waits_that_double(

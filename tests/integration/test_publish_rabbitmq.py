@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
+from kombu.exceptions import OperationalError
 
 from opsproject.servers.descendants import descendants_of, signal_all
 from opsproject.servers.rabbitmq import DEBIAN, RabbitMQ
 from scheduling.clock import database_now
 from scheduling.engine import confirms
+from scheduling.engine.delivery import Delivery, deliver
 from scheduling.engine.message import send_message
 from scheduling.engine.new_run import new_run
 from scheduling.engine.publish import Publisher
@@ -208,6 +210,29 @@ def test_a_broker_that_dies_in_the_middle_of_a_batch_leaves_the_rest_unsent(
     assert not publisher.available
     assert answered <= 10
     assert unpublished() == 29 - answered
+
+
+def test_of_messages_without_a_fence_at_most_the_one_on_its_way_is_uncertain(
+    broker: RabbitMQ, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = publisher_to(broker.url).app
+    runs = many(make_job, 20)
+    sent: list[Run] = []
+
+    def die_after_ten(app: Celery, producer: Producer, run: Run, **options: Any) -> None:
+        if len(sent) == 10:
+            broker.kill()
+        sent.append(run)
+        send_message(app, producer, run, **options)
+
+    monkeypatch.setattr("scheduling.engine.delivery.send_message", die_after_ten)
+    delivery = Delivery(runs, fenced=False)
+    with pytest.raises(OperationalError):
+        deliver(app, delivery)
+    assert delivery.sent == runs[:10]
+    assert delivery.uncertain == [runs[10]]
+    assert list(delivery.waiting.values()) == runs[10:]
+    assert len(sent) == 11
 
 
 def test_a_broker_that_blocks_publishers_holds_nobody_up(
