@@ -1,6 +1,7 @@
 """The whole of `manage.py up`, from an empty directory to the last process gone."""
 
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -114,6 +115,7 @@ def _environment(broker: Broker, flower: FlowerAccess, directory: DataDirectory)
         "OPS_DATA_DIR": str(directory.path),
         "CELERY_BROKER_URL": broker.url,
         "OPS_STOP_SECONDS": str(_patience()),
+        "OPS_DEPLOYMENT": settings.OPS_DEPLOYMENT or secrets.token_hex(8),
         "PYTHONUNBUFFERED": "1",  # a line is to be seen when it is written
     }
 

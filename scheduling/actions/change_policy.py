@@ -25,6 +25,9 @@ POLICY_FIELDS = (
     "retry_base",
     "retry_cap",
     "retry_backoff",
+    "retry_jitter",
+    "non_retryable_codes",
+    "run_on_startup",
     "max_consecutive_errors",
     "breaker_cooldown",
 )

@@ -1,5 +1,6 @@
 """Refuses values that do not fit a job, naming the field; nothing is clamped (SPEC A13)."""
 
+import re
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
@@ -7,6 +8,8 @@ from django.core.exceptions import ValidationError
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 from scheduling.storable import require_storable
+
+ERROR_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 def check_fields(job: Job) -> None:
@@ -23,3 +26,15 @@ def check_fields(job: Job) -> None:
         raise InvalidJob("retry_cap", f"{cap} is shorter than retry_base {base}")
     if expires is not None and expires % timedelta(seconds=1):
         raise InvalidJob("expires_after", f"{expires} is not in whole seconds")
+    if not _are_codes(job.non_retryable_codes):
+        raise InvalidJob(
+            "non_retryable_codes",
+            f"{job.non_retryable_codes!r} is not a list of error codes: "
+            'give for example ["ValueError", "GIT_CONFLICT"]',
+        )
+
+
+def _are_codes(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(code, str) and ERROR_CODE.fullmatch(code) for code in value
+    )

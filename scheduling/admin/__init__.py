@@ -1,5 +1,5 @@
-"""The scheduler in Django's admin: jobs with their actions, and the ledger to read."""
+"""The scheduler in Django's admin: jobs and runs with their actions, and the ledger to read."""
 
-from scheduling.admin import job, ledger, token
+from scheduling.admin import job, ledger, run, token
 
-__all__ = ["job", "ledger", "token"]
+__all__ = ["job", "ledger", "run", "token"]

@@ -1,4 +1,4 @@
-"""Jobs in the admin: their policy to edit, and run-now, pause, resume as actions."""
+"""Jobs in the admin: their policy to edit, and run-now, pause, resume, reset as actions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,10 @@ from django.utils.html import format_html
 from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import POLICY_FIELDS, change_policy
 from scheduling.actions.pause_job import pause_job
+from scheduling.actions.reset_breaker import reset_breaker
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.trigger_run import trigger_run
+from scheduling.admin.operator import operator_of
 from scheduling.admin.read_only import ReadOnly
 from scheduling.errors import SchedulingError
 from scheduling.models import Job, Pause
@@ -45,7 +47,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
     search_fields = ("job_id", "task", "queue", "description")
     list_select_related = ("status",)
     inlines = (PauseInline,)
-    actions = ("run_now", "pause", "resume")
+    actions = ("run_now", "pause", "resume", "reset_breaker")
     fieldsets = (
         (None, {"fields": ("scope", "job_id", "periodic_task", "description")}),
         ("Work", {"fields": ("task", "args", "params", "queue", "enabled", "adopted")}),
@@ -82,7 +84,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
         del change
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
         try:
-            change_policy(obj, _operator(request), changes)
+            change_policy(obj, operator_of(request), changes)
         except SchedulingError as error:
             self.message_user(request, f"{obj} is unchanged. {error}", messages.ERROR)
 
@@ -119,9 +121,10 @@ class JobAdmin(admin.ModelAdmin[Job]):
         """End each job's pause."""
         _for_each(self, request, queryset, "resumed", resume_job)
 
-
-def _operator(request: HttpRequest) -> Operator:
-    return Operator(actor=request.user.get_username(), door="admin")
+    @admin.action(description="Reset the breaker", permissions=["change"])
+    def reset_breaker(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        """Forget each job's failures in a row."""
+        _for_each(self, request, queryset, "failures forgotten", reset_breaker)
 
 
 def _for_each(
@@ -133,7 +136,7 @@ def _for_each(
 ) -> None:
     for job in jobs:
         try:
-            action(job, _operator(request))
+            action(job, operator_of(request))
         except SchedulingError as error:
             model_admin.message_user(request, f"{job}: {error}", messages.ERROR)
         else:

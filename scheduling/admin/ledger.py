@@ -1,50 +1,16 @@
-"""The ledger in the admin, to read: runs, attempts, skipped ticks, totals, epochs, workers."""
+"""The ledger in the admin, to read, but for its runs: skips, totals, epochs, workers, audit."""
 
 from django.contrib import admin
 
 from scheduling.admin.read_only import ReadOnly
 from scheduling.models import (
-    Attempt,
     AuditEntry,
     LedgerTotal,
-    Run,
     RunEvent,
     ScheduleEpoch,
     SkippedTicks,
     WorkerProcess,
 )
-
-
-class AttemptInline(ReadOnly, admin.TabularInline[Attempt, Run]):
-    """Every try of the run."""
-
-    model = Attempt
-    extra = 0
-    fields = ("number", "worker", "started_at", "finished_at", "outcome", "error_code", "error")
-
-
-@admin.register(Run)
-class RunAdmin(ReadOnly, admin.ModelAdmin[Run]):
-    """One line of the ledger."""
-
-    list_display = (
-        "id",
-        "job",
-        "scheduled_for",
-        "trigger",
-        "state",
-        "reason",
-        "attempt",
-        "started_at",
-        "finished_at",
-    )
-    list_filter = ("scope", "state", "trigger", "reason")
-    search_fields = ("id", "job__job_id", "task", "queue", "error_code")
-    list_select_related = ("job",)
-    date_hierarchy = "created_at"
-    ordering = ("-id",)
-    inlines = (AttemptInline,)
-    show_full_result_count = False
 
 
 @admin.register(SkippedTicks)

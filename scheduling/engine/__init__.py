@@ -4,7 +4,9 @@
 `scan` (by `fingerprints`) finds what was changed without a word, `foreign_rows` makes jobs,
 `comparison` and `edits` copy edits down, `orphans` closes what was deleted. `plan` turns due ticks
 into runs (`new_run`) and verdicts, `resolve` makes waiting runs ready, `claim` gives them slots,
-`publish` sends their messages, the worker executes them, and `recover` (by `liveness`) and
-`republish` mend what was killed on the way. In spare time `cleaner` looks for `old_history`, which
+`publish` sends their messages (`message`, by `delivery`; `confirms` on RabbitMQ), or hands them
+over (`hand_over`) where only plain Celery workers serve (`serving`). The worker executes them, and
+`recover` (by `liveness`) and `republish` mend what was killed on the way. `startup` opens what runs
+once per deployment. In spare time `cleaner` looks for `old_history`, which
 `prune` turns into daily totals (`fold`).
 """

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from celery import Celery
+from django.conf import settings
 from django.db import connection
 
 from scheduling.clock import OUTAGE, PlanClock, database_now
@@ -35,6 +36,7 @@ from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
 from scheduling.engine.serving import Serving
+from scheduling.engine.startup import StartupRuns
 from scheduling.models import Job, Run
 from scheduling.states import WAITING, RunState
 
@@ -70,6 +72,7 @@ class Engine:
         self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app, Serving(app, scope))
         self.missing = MissingMessages(app, scope)
+        self.startup = StartupRuns(scope, settings.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
         self._in_use: set[RunState] = set()
@@ -117,6 +120,7 @@ class Engine:
             Step(partial(end_unconfirmed_stops, self.scope), of=STOPPING),
             Step(partial(fail_unstartable, self.scope), of=QUEUED),
             Step(self._republish, of=QUEUED),
+            Step(self._open_startup_runs),
             Step(self._number_events),
             Step(self.cleaner.clean_up),
         )
@@ -142,6 +146,9 @@ class Engine:
         if self.publisher.available:
             publish_unsent(self.scope, self.publisher, now=now)
             self.missing.sweep(self.publisher, now=now, monotonic=time.monotonic())
+
+    def _open_startup_runs(self, *, now: datetime) -> int:
+        return self.startup.open_due(now=now, monotonic=time.monotonic())
 
     def _number_events(self, *, now: datetime) -> None:
         del now

@@ -179,7 +179,9 @@ class Job(models.Model):
                 fields=["scope", "next_due_at"],
                 name="job_due",
                 condition=Q(next_due_at__isnull=False),
-            )
+            ),
+            models.Index(fields=["scope"], name="job_on_startup", condition=Q(run_on_startup=True)),
+            models.Index(fields=["scope", "reschedule_mode"], name="job_by_mode"),
         ]
 
     def __str__(self) -> str:

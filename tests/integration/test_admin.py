@@ -3,12 +3,16 @@
 import pytest
 from django.apps import apps
 from django.contrib.admin import site
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.actions.audit import Operator
+from scheduling.actions.trigger_run import trigger_run
+from scheduling.clock import database_now
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.models import AuditEntry, Job, Pause, Run
+from scheduling.models import AuditEntry, Job, JobStatus, Pause, Run
 from tests.conftest import JobMaker
 
 CHANGELIST = "admin:scheduling_job_changelist"
@@ -33,12 +37,63 @@ def test_run_now_pause_and_resume_are_actions(admin_client: Client, make_job: Jo
     assert list(trail) == ["trigger_run", "pause_job", "resume_job"]
 
 
+def act_on_run(client: Client, action: str, run: Run) -> list[str]:
+    """Return what the page says then."""
+    response = client.post(
+        reverse("admin:scheduling_run_changelist"),
+        {"action": action, "_selected_action": [run.pk]},
+        follow=True,
+    )
+    run.refresh_from_db()
+    return [str(message) for message in response.context["messages"]]
+
+
+def test_runs_are_cancelled_and_retried(admin_client: Client, make_job: JobMaker) -> None:
+    act(admin_client, "run_now", make_job())
+    run = Run.objects.get()
+    assert act_on_run(admin_client, "cancel", run) == [
+        "Runs cancelled, or stopping until they are gone: 1."
+    ]
+    assert (run.state, run.reason) == ("cancelled", "cancelled by admin")
+    assert act_on_run(admin_client, "cancel", run) == [
+        "Runs that were in no state for that, and stay as they are: 1."
+    ]
+    assert act_on_run(admin_client, "retry", run) == ["Runs opened again: 1."]
+    assert (run.state, run.finished_at) == ("ready", None)
+    trail = AuditEntry.objects.filter(target=f"run {run.pk}").values_list("action", flat=True)
+    assert list(trail) == ["cancel_run", "retry_run"]
+
+
+def test_who_may_not_change_jobs_may_not_cancel_runs(
+    client: Client, django_user_model: type[User], make_job: JobMaker, operator: Operator
+) -> None:
+    run = trigger_run(make_job(), operator)
+    viewer = django_user_model.objects.create_user("viewer", password="x", is_staff=True)  # noqa: S106
+    viewer.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(viewer)
+    assert act_on_run(client, "cancel", run) == []
+    assert run.state == "ready"
+
+
+def test_a_breaker_is_reset_by_hand(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    JobStatus.objects.update(consecutive_errors=3, tripped_at=database_now())
+    act(admin_client, "reset_breaker", job)
+    status = JobStatus.objects.get()
+    assert (status.consecutive_errors, status.tripped_at) == (0, None)
+    assert AuditEntry.objects.get(action="reset_breaker").before == {
+        "consecutive_errors": 3,
+        "open": True,
+    }
+
+
 def test_the_policy_is_edited_through_its_action(admin_client: Client, make_job: JobMaker) -> None:
     job = make_job()
     url = reverse("admin:scheduling_job_change", args=[job.pk])
     form = admin_client.get(url).context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
     data = {name: "" if value is None else value for name, value in values.items()}
+    data["non_retryable_codes"] = "[]"
     inline = {"pauses-TOTAL_FORMS": 0, "pauses-INITIAL_FORMS": 0}
     response = admin_client.post(url, {**data, **inline, "max_parallel": 4})
     assert response.status_code == 302
