@@ -93,7 +93,7 @@ def test_the_policy_is_edited_through_its_action(admin_client: Client, make_job:
     form = admin_client.get(url).context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
     data = {name: "" if value is None else value for name, value in values.items()}
-    data["non_retryable_codes"] = "[]"
+    data |= {"non_retryable_codes": "[]", "initial-non_retryable_codes": "[]"}  # as a browser does
     inline = {"pauses-TOTAL_FORMS": 0, "pauses-INITIAL_FORMS": 0}
     response = admin_client.post(url, {**data, **inline, "max_parallel": 4})
     assert response.status_code == 302
