@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from benchmarks.lines import idle, same_second, throughput
+from benchmarks.lines import adoption, idle, same_second, throughput
 from benchmarks.options import add_options
 from benchmarks.report import render
 
-LINES = (same_second, idle, throughput)
+LINES = (same_second, idle, adoption, throughput)
 
 
 def main() -> None:
