@@ -31,12 +31,13 @@ MOST_QUEUES = 200  # looked at in one sweep, by turns: each is a question to the
 
 
 class MissingMessages:
-    """Remembers what was missing when each queue was last looked at."""
+    """Remembers what was missing when all queues had last been looked at."""
 
     def __init__(self, app: Celery, scope: str) -> None:
         self.app = app
         self.scope = scope
         self._before: Counter[str] = Counter()
+        self._this_round: Counter[str] = Counter()
         self._looked_until = ""
         self._swept_at: float | None = None
 
@@ -48,8 +49,9 @@ class MissingMessages:
         queues = self._next_queues(now)
         missing = self._missing(queues)
         confirmed = missing & self._before
-        seen = {queue: missing[queue] for queue in queues}
-        self._before = Counter({**self._before, **seen} if self._looked_until else seen)
+        self._this_round.update(missing)
+        if not self._looked_until:
+            self._before, self._this_round = self._this_round, Counter()
         runs = [
             run for queue, count in confirmed.items() for run in self._oldest(queue, count, now)
         ]

@@ -1,0 +1,124 @@
+"""Messages that the broker lost are sent again, those that it has are not."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from scheduling.clock import database_now
+from scheduling.engine import republish
+from scheduling.engine.new_run import new_run
+from scheduling.engine.publish import Publisher
+from scheduling.engine.republish import MissingMessages
+from scheduling.models import Run, WorkerProcess
+from scheduling.states import Trigger
+from scheduling.transitions import open_runs
+from tests.conftest import JobMaker, claim_all
+from tests.servers import Valkey, free_port
+
+
+@pytest.fixture
+def valkey(valkey_server: Valkey) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
+    del valkey
+    return Publisher(Celery("publisher", broker=valkey_server.url))
+
+
+class Sweeps:
+    """Sweeps at the times of an example: each some seconds after the messages went."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.missing = MissingMessages(publisher.app, "real")
+        self.start = database_now()
+
+    def at(self, seconds: float) -> int:
+        now = self.start + timedelta(seconds=seconds)
+        return self.missing.sweep(self.publisher, now=now, monotonic=seconds)
+
+
+def published(publisher: Publisher, make_job: JobMaker, *names: str, **values: Any) -> list[Run]:
+    now = database_now()
+    runs = [new_run(make_job(name), trigger=Trigger.MANUAL, now=now) for name in names]
+    for run in runs:
+        for name, value in values.items():
+            setattr(run, name, value)
+    open_runs(runs)
+    claimed = claim_all(now=now)
+    publisher.publish(claimed, now=now)
+    return claimed
+
+
+def test_after_a_flush_every_message_is_sent_again_once_two_sweeps_have_missed_it(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    published(publisher, make_job, "a", "b", "c")
+    valkey.flushall()
+    sweeps = Sweeps(publisher)
+    assert [sweeps.at(5), sweeps.at(6), sweeps.at(8.5), sweeps.at(12), sweeps.at(15)] == [
+        *(0, 0, 3, 0, 0)
+    ]
+    assert valkey.llen("real.jobs.a") == 1
+    assert list(Run.objects.values_list("publish_count", flat=True)) == [2, 2, 2]
+
+
+def test_what_still_waits_on_the_broker_is_not_sent_again(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    published(publisher, make_job, "a", "b")
+    valkey.delete("real.jobs.b")
+    sweeps = Sweeps(publisher)
+    assert [sweeps.at(5), sweeps.at(8.5)] == [0, 1]
+    assert valkey.llen("real.jobs.a") == valkey.llen("real.jobs.b") == 1
+
+
+def test_what_a_live_worker_holds_is_not_sent_again(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    published(publisher, make_job, "a")
+    valkey.flushall()
+    WorkerProcess.objects.create(
+        scope="real", hostname="w", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        reserved={"real.jobs.a": 1}, started_at=database_now(),
+    )  # fmt: skip
+    sweeps = Sweeps(publisher)
+    assert [sweeps.at(5), sweeps.at(8.5), sweeps.at(12)] == [0, 0, 0]
+
+
+def test_what_went_through_somebodys_exchange_is_not_looked_for(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    published(publisher, make_job, "a", routing={"exchange": "theirs", "routing_key": "key"})
+    valkey.flushall()
+    sweeps = Sweeps(publisher)
+    assert [sweeps.at(5), sweeps.at(8.5), sweeps.at(12)] == [0, 0, 0]
+
+
+def test_very_many_queues_are_looked_at_by_turns(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(republish, "MOST_QUEUES", 2)
+    published(publisher, make_job, "a", "b", "c", "d", "e")
+    valkey.flushall()
+    sweeps = Sweeps(publisher)
+    sent = [sweeps.at(5 + 3.5 * n) for n in range(6)]
+    assert sent == [0, 0, 0, 2, 2, 1]
+
+
+def test_a_broker_that_does_not_answer_is_not_taken_for_an_empty_one(
+    make_job: JobMaker, publisher: Publisher
+) -> None:
+    published(publisher, make_job, "a")
+    nowhere = Publisher(Celery("nowhere", broker=f"redis://127.0.0.1:{free_port()}/0"))
+    sweeps = Sweeps(nowhere)
+    assert [sweeps.at(5), sweeps.at(8.5), sweeps.at(12)] == [0, 0, 0]
+    assert Run.objects.get().publish_count == 1
