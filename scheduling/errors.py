@@ -5,6 +5,7 @@ SchedulingError
 ├── DuplicateJob       the id is taken
 ├── InvalidJob         a field does not fit; names it
 ├── IllegalTransition  a run cannot go from one state to another
+├── FenceRequired      a worker without the fence took a message for several runs
 └── TargetError        a standing job's callable cannot be loaded
 """
 
@@ -59,3 +60,12 @@ class TargetError(SchedulingError):
 
     code = "target_error"
     retryable = False
+
+
+class FenceRequired(SchedulingError):  # noqa: N818
+    """This message stands for several runs: load `scheduling` in the worker that takes it."""
+
+    code = "fence_required"
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

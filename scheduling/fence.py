@@ -1,11 +1,13 @@
 """The fence: which attempt of which run a message stands for (DESIGN rule 4)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
 HEADER = "ops_run"
 RETRIES_HEADER = "ops_retries"
+BATCH_TASK = "scheduling.batch"  # the task of a message that stands for several attempts
 MOST_RETRIES = 1_000_000
 
 
@@ -29,6 +31,18 @@ class Fence:
 
     def __str__(self) -> str:
         return f"{self.run_id}:{self.attempt}"
+
+
+def join_fences(fences: Iterable[Fence]) -> str:
+    """Write the header of a message that stands for one attempt or for several."""
+    return ",".join(map(str, fences))
+
+
+def parse_fences(header: object) -> list[Fence]:
+    """Read such a header; empty if any part of it is no fence."""
+    parts = header.split(",") if isinstance(header, str) else []
+    fences = [fence for part in parts if (fence := Fence.parse(part)) is not None]
+    return fences if len(fences) == len(parts) else []
 
 
 def parse_retries(header: object) -> int:

@@ -5,7 +5,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from celery import Task, shared_task
 
-from scheduling.errors import TargetError
+from scheduling.errors import FenceRequired, TargetError
+from scheduling.fence import BATCH_TASK
 from scheduling.targets import (
     TARGET_BACKUP_MAINTENANCE,
     TARGET_BROKER_HEARTBEAT,
@@ -59,3 +60,9 @@ def backup_maintenance() -> Any:
 def run_target(name: str) -> Any:
     """Run any other target of OPS_TARGETS."""
     return call_target(name)
+
+
+@shared_task(name=BATCH_TASK)
+def batch(**_: Any) -> None:
+    """Stand for several runs; workers with the fence never run this, but what it stands for."""
+    raise FenceRequired

@@ -132,3 +132,14 @@ def leaves_a_process(path: str) -> None:
     child = subprocess.Popen(["sleep", "600"])
     note(path, f"{os.getpid()} {child.pid}")
     time.sleep(600)
+
+
+@app.task(name="tests.short", runs_per_message=10)
+def short(path: str, number: int, *, fail: bool = False, die: bool = False) -> int:
+    """Note which run this is; fail or die if told so, the latter only in company."""
+    note(path, f"{number}")
+    if fail:
+        raise ValueError(f"{number} was told to")
+    if die and Path(path).read_text(encoding="utf-8").split().count(str(number)) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number

@@ -14,7 +14,7 @@ from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
-from scheduling.models import Run
+from scheduling.engine.batch import Parcel
 
 LONGEST_WAIT_SECONDS = 5.0  # a broker that blocks publishing must not hold the beat
 
@@ -25,12 +25,12 @@ Send = Callable[..., object]  # takes the producer and the run
 class Answers:
     """Whom to tell what the broker answered: it has it, no queue wants it, or the queue is full."""
 
-    sent: Callable[[Run], object]
-    unroutable: Callable[[Run, Exception], object]
-    refused: Callable[[Run, Exception], object]
+    sent: Callable[[Parcel], object]
+    unroutable: Callable[[Parcel, Exception], object]
+    refused: Callable[[Parcel, Exception], object]
 
 
-def send_confirmed(send: Send, connection: Any, runs: Iterable[Run], answers: Answers) -> None:
+def send_confirmed(send: Send, connection: Any, runs: Iterable[Parcel], answers: Answers) -> None:
     """Send the messages of the runs and tell of each, once, what the broker answered.
 
     Raises OperationalError when an answer takes too long or the broker blocks publishers, and what
@@ -75,7 +75,7 @@ class _Confirms:
         self._channel = channel
         self._answers = answers
         self._next_tag = 1
-        self._expected: dict[int, Run] = {}
+        self._expected: dict[int, Parcel] = {}
         self._returned: dict[str, Exception] = {}
         # A connection that confirms gives its channels a publish that waits for each message.
         channel.basic_publish = channel._basic_publish  # noqa: SLF001 the one that does not wait
@@ -84,7 +84,7 @@ class _Confirms:
         channel.events["basic_nack"].add(self._on_nack)
         channel.events["basic_return"].add(self._on_return)
 
-    def expect(self, run: Run) -> None:
+    def expect(self, run: Parcel) -> None:
         """The run's message is the next to be sent."""
         self._expected[self._next_tag] = run
         self._next_tag += 1
@@ -119,6 +119,6 @@ class _Confirms:
         """No queue wants the message; the broker says so before it confirms it."""
         self._returned[message.properties["correlation_id"]] = error
 
-    def _answered(self, tag: int, *, multiple: bool) -> list[Run]:
+    def _answered(self, tag: int, *, multiple: bool) -> list[Parcel]:
         tags = [known for known in self._expected if known <= tag] if multiple else [tag]
         return [self._expected.pop(known) for known in tags if known in self._expected]

@@ -15,9 +15,9 @@ from celery import Celery
 from kombu import Producer, exceptions
 from kombu.exceptions import OperationalError
 
+from scheduling.engine.batch import Parcel
 from scheduling.engine.confirms import Answers, send_confirmed
 from scheduling.engine.message import send_message
-from scheduling.models import Run
 
 logger = logging.getLogger(__name__)
 
@@ -31,28 +31,28 @@ class Delivery:
     that had no answer are told apart from those that were not tried.
     """
 
-    def __init__(self, runs: Sequence[Run], *, fenced: bool = True) -> None:
+    def __init__(self, runs: Sequence[Parcel], *, fenced: bool = True) -> None:
         self.fenced = fenced
         self.waiting = {run.id: run for run in runs}
-        self.sent: list[Run] = []
-        self.refused: list[tuple[Run, Exception]] = []
+        self.sent: list[Parcel] = []
+        self.refused: list[tuple[Parcel, Exception]] = []
         self._tried: set[UUID] = set()
 
     @property
-    def uncertain(self) -> list[Run]:
+    def uncertain(self) -> list[Parcel]:
         """Those whose message may have arrived, or not."""
         return [run for run_id, run in self.waiting.items() if run_id in self._tried]
 
-    def send(self, app: Celery, producer: Producer, run: Run, **options: Any) -> None:
+    def send(self, app: Celery, producer: Producer, run: Parcel, **options: Any) -> None:
         """Hand one message to the producer."""
         self._tried.add(run.id)
         send_message(app, producer, run, fenced=self.fenced, **options)
 
-    def note_sent(self, run: Run) -> None:
+    def note_sent(self, run: Parcel) -> None:
         """The broker has it."""
         self.sent.append(self.waiting.pop(run.id))
 
-    def note_refused(self, run: Run, error: Exception) -> None:
+    def note_refused(self, run: Parcel, error: Exception) -> None:
         """The broker is well, but does not take this one."""
         self.refused.append((self.waiting.pop(run.id), error))
 
@@ -92,7 +92,7 @@ def _send_over(app: Celery, connection: Any, delivery: Delivery) -> None:
         _send(app, connection, batch, delivery)
 
 
-def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+def _send(app: Celery, connection: Any, runs: Sequence[Parcel], delivery: Delivery) -> None:
     try:
         _send_together(app, connection, runs, delivery)
     except (OperationalError, *connection.connection_errors):
@@ -106,14 +106,18 @@ def _send(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery)
             _send(app, connection, [run], delivery)
 
 
-def _send_together(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+def _send_together(
+    app: Celery, connection: Any, runs: Sequence[Parcel], delivery: Delivery
+) -> None:
     if isinstance(connection.connection, amqp.Connection):
         _send_confirmed(app, connection, runs, delivery)
     else:
         _send_in_pipeline(app, connection, runs, delivery)
 
 
-def _send_confirmed(app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery) -> None:
+def _send_confirmed(
+    app: Celery, connection: Any, runs: Sequence[Parcel], delivery: Delivery
+) -> None:
     send, lost = partial(delivery.send, app), []
     sent, refused = delivery.note_sent, delivery.note_refused
     answers = Answers(sent=sent, refused=refused, unroutable=lambda run, _: lost.append(run))
@@ -126,7 +130,7 @@ def _send_confirmed(app: Celery, connection: Any, runs: Sequence[Run], delivery:
 
 
 def _send_in_pipeline(
-    app: Celery, connection: Any, runs: Sequence[Run], delivery: Delivery
+    app: Celery, connection: Any, runs: Sequence[Parcel], delivery: Delivery
 ) -> None:
     try:
         with connection.Producer(auto_declare=False) as producer, producer.batch():

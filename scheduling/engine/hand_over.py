@@ -34,9 +34,9 @@ def hand_over_runs(app: Celery, runs: Sequence[Run], *, now: datetime) -> Delive
         logger.warning(
             "hand_over_unconfirmed", extra={"runs": len(delivery.waiting), "error": str(error)}
         )
-    uncertain = [run.pk for run in delivery.uncertain]
+    uncertain = [parcel.id for parcel in delivery.uncertain]
     untried = delivery.waiting.keys() - set(uncertain)
-    unmark_sent([*untried, *(run.pk for run, _ in delivery.refused)])
-    hand_over([run.pk for run in delivery.sent], now=now, confirmed=True)
+    unmark_sent([*untried, *(parcel.id for parcel, _ in delivery.refused)])
+    hand_over([parcel.id for parcel in delivery.sent], now=now, confirmed=True)
     hand_over(uncertain, now=now, confirmed=False)
     return delivery

@@ -1,4 +1,4 @@
-"""The message of a claimed run: "look at run X, attempt N", in Celery's own protocol."""
+"""The message of claimed runs: "look at run X, attempt N", in Celery's own protocol."""
 
 from functools import cache
 from math import ceil
@@ -8,7 +8,8 @@ from celery import Celery
 from celery.utils.nodenames import anon_nodename
 from kombu import Exchange, Producer, Queue
 
-from scheduling.fence import HEADER, RETRIES_HEADER, Fence
+from scheduling.engine.batch import Batch, Parcel
+from scheduling.fence import BATCH_TASK, HEADER, RETRIES_HEADER, Fence, join_fences
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.redaction import clip
@@ -18,21 +19,21 @@ LONGEST_SHOWN = 1_024  # characters of the arguments, as in Celery's own message
 
 
 def send_message(
-    app: Celery, producer: Producer, run: Run, *, fenced: bool = True, **options: Any
+    app: Celery, producer: Producer, parcel: Parcel, *, fenced: bool = True, **options: Any
 ) -> None:
-    """Hand the run's message to the producer; it raises what the transport raises.
+    """Hand the parcel's message to the producer; it raises what the transport raises.
 
     It carries no Celery `expires`, `eta` or `retries`: the ledger decides those (DESIGN rule 4).
     Without the fence it is a message like any other, for workers that know no ledger.
     """
+    if isinstance(parcel, Batch):
+        name, message, run = BATCH_TASK, _batch_message(app, parcel), parcel.first
+        headers = {HEADER: join_fences(Fence(run.id, run.attempt) for run in parcel.runs)}
+    else:
+        name, message, run = parcel.task, _message(app, parcel), parcel
+        headers = _headers(run, fenced=fenced)
     app.amqp.send_task_message(
-        producer,
-        run.task,
-        _message(app, run),
-        headers=_headers(run, fenced=fenced),
-        retry=False,
-        **_address(run),
-        **options,
+        producer, name, message, headers=headers, retry=False, **_address(run), **options
     )
 
 
@@ -50,6 +51,23 @@ def _message(app: Celery, run: Run) -> Any:
         create_sent_event=app.conf.task_send_sent_event,
         argsrepr=_shown(run.args),
         kwargsrepr=_shown(run.params),
+    )
+
+
+def _batch_message(app: Celery, batch: Batch) -> Any:
+    """One message for many: the task, and what each run gives it, in the order of the fences."""
+    return app.amqp.as_task_v2(
+        str(batch.attempt_id),
+        BATCH_TASK,
+        kwargs={
+            "task": batch.first.task,
+            "runs": [[str(run.attempt_id), run.args, run.params] for run in batch.runs],
+        },
+        origin=_origin(),
+        ignore_result=True,
+        create_sent_event=app.conf.task_send_sent_event,
+        argsrepr="()",
+        kwargsrepr=_shown({"task": batch.first.task, "runs": len(batch.runs)}),
     )
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
+from scheduling.engine.batch import Parcel, pack, runs_of
 from scheduling.engine.delivery import Delivery, deliver
 from scheduling.engine.hand_over import hand_over_runs
 from scheduling.engine.serving import Serving
@@ -48,16 +49,17 @@ class Publisher:
         return self.serving.untracked(queues) if self.serving is not None else set()
 
     def _deliver(self, runs: Sequence[Run], now: datetime) -> int:
-        delivery = Delivery(runs)
+        delivery = Delivery(pack(self.app, runs))
         try:
             deliver(self.app, delivery)
             self.available = True
         except OperationalError as error:
             self._note_outage(error, len(delivery.waiting))
-        for run, refusal in delivery.refused:
-            _note_refused(run, refusal)
-        _note_published(delivery.sent, now)
-        return len(delivery.sent)
+        for parcel, refusal in delivery.refused:
+            _note_refused(parcel, refusal)
+        sent = [run for parcel in delivery.sent for run in runs_of(parcel)]
+        _note_published(sent, now)
+        return len(sent)
 
     def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
         """Hand over what only plain workers serve; return the queues settled, and how many runs.
@@ -85,11 +87,12 @@ class Publisher:
         )
 
 
-def _note_refused(run: Run, error: Exception) -> None:
-    """Say on the run why it does not start, and let the next try wait longer."""
-    logger.warning("message_refused", extra={"queue": run.queue, "error": str(error)})
+def _note_refused(parcel: Parcel, error: Exception) -> None:
+    """Say on the runs why they do not start, and let the next try wait longer."""
+    logger.warning("message_refused", extra={"queue": parcel.queue, "error": str(error)})
     text = configured_redactor().text(f"not published: {error}")
-    Run.objects.filter(id=run.id).update(error=text, publish_count=F("publish_count") + 1)
+    refused = Run.objects.filter(id__in=[run.id for run in runs_of(parcel)])
+    refused.update(error=text, publish_count=F("publish_count") + 1)
 
 
 def _note_published(runs: Sequence[Run], now: datetime) -> None:

@@ -16,6 +16,7 @@ from django.db.models import Count
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
+from scheduling.engine.batch import size_for
 from scheduling.engine.publish import Publisher
 from scheduling.models import Run, WorkerProcess
 from scheduling.models.run import RunQuerySet
@@ -79,11 +80,20 @@ class MissingMessages:
         if not expected:
             return expected
         try:
-            expected.subtract(self._depths(expected))
+            depths = self._depths(expected)
         except (OperationalError, OSError):
             return Counter()  # nothing is known of a broker that does not answer
+        expected.subtract(depths)
         expected.subtract(self._reserved())
-        return +expected
+        # How many runs the messages of a batched task stand for only an empty queue tells.
+        unclear = {queue for queue in self._batched(queues) if depths[queue]}
+        return +Counter({queue: n for queue, n in expected.items() if queue not in unclear})
+
+    def _batched(self, queues: list[str]) -> set[str]:
+        """Return those of the queues in which a message may stand for several runs."""
+        published = self._published().filter(queue__in=queues).order_by()
+        pairs = published.values_list("queue", "task").distinct()
+        return {queue for queue, task in pairs if size_for(self.app, task) > 1}
 
     def _published(self) -> RunQuerySet:
         """Queued runs with a message; those that went through somebody's exchange lie elsewhere."""

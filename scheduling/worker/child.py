@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,22 @@ def trace_run(*args: Any, fast: bool, **options: Any) -> tuple[int, Any, float]:
     else:
         value = Returned(encode_result(_last.result), str(value))
     return failed, value, runtime
+
+
+def trace_batch(
+    task: str,
+    request: dict[str, Any],
+    items: Sequence[tuple[str, str, list[Any], dict[str, Any]]],
+    *,
+    fast: bool,
+) -> tuple[int, list[tuple[int, Any, float]], float]:
+    """Run one task for several runs, each with its own request; return their reports in order."""
+    began = time.monotonic()
+    reports = []
+    for attempt_id, fence, args, params in items:
+        own = {**request, "id": attempt_id, "task": task, "headers": {HEADER: fence}}
+        reports.append(trace_run(task, attempt_id, own, (args, params, {}), None, None, fast=fast))
+    return 0, reports, time.monotonic() - began
 
 
 def _timed_out(exc_info: Any) -> bool:

@@ -124,14 +124,11 @@ def _processes() -> list[processes.Identity]:
 
 def _reserved() -> dict[str, int]:
     """Count by queue the messages that this worker holds and whose start is not granted yet."""
-    waiting = _copy(state.reserved_requests) - _copy(state.active_requests)
-    return dict(
-        Counter(
-            request.delivery_info["routing_key"]
-            for request in waiting
-            if getattr(request, "granted_at", None) is None
-        )
-    )
+    held: Counter[str] = Counter()
+    for request in _copy(state.reserved_requests) - _copy(state.active_requests):
+        if getattr(request, "granted_at", None) is None:
+            held[request.delivery_info["routing_key"]] += len(getattr(request, "fences", ())) or 1
+    return dict(held)
 
 
 def _copy(requests: Any) -> set[Any]:

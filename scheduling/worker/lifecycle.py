@@ -13,7 +13,7 @@ from celery.signals import (
 )
 from django.conf import settings
 
-from scheduling.fence import HEADER, Fence
+from scheduling.fence import BATCH_TASK, HEADER, parse_fences
 from scheduling.worker import redis_qos
 from scheduling.worker.child import tell_retries
 from scheduling.worker.processes import lead_a_group
@@ -22,6 +22,7 @@ from scheduling.worker.step import LedgerStep
 
 SWITCH_SECONDS = 0.0005
 REQUEST = "scheduling.worker.request:LedgerRequest"
+BATCH_REQUEST = "scheduling.worker.batch_request:BatchRequest"
 
 
 @celeryd_init.connect(weak=False)
@@ -46,18 +47,15 @@ def _share_fairly(**_: Any) -> None:
 def _fence_tasks(sender: Any, **_: Any) -> None:
     """After all tasks are imported and before the pool forks: every task is fenced by header."""
     for task in sender.app.tasks.values():
-        task.Request = REQUEST
+        task.Request = BATCH_REQUEST if task.name == BATCH_TASK else REQUEST
         tell_retries(task)
 
 
 @task_unknown.connect(weak=False)
 def _note_unknown_task(message: Any, name: str, **_: Any) -> None:
     """The message is gone by now; the run says why, and fails if no other worker knows the task."""
-    fence = Fence.parse(message.headers.get(HEADER))
-    if fence is not None:
-        error = (
-            f"no worker that took it knows the task {name!r}: load its module or correct the job"
-        )
+    error = f"no worker that took it knows the task {name!r}: load its module or correct the job"
+    for fence in parse_fences(message.headers.get(HEADER)):
         runtime.recorder.note_unknown_task(fence, error)
 
 

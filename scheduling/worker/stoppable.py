@@ -19,7 +19,7 @@ class StoppableRequest(Request):
     """
 
     fenced: bool
-    _fence: Fence
+    fences: tuple[Fence, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,13 +78,17 @@ class StoppableRequest(Request):
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Take `control.revoke(terminate=True)`, Flower's button, as a cancel of the run."""
         if self.fenced:
-            runtime.stopper.wish(self._fence, Cause.LEDGER)
+            self._wish(Cause.LEDGER)
         else:
             super().terminate(pool, signal)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:  # noqa: FBT001, FBT002 Celery's signature
         """At a cold shutdown: give the run back."""
         if self.fenced:
-            runtime.stopper.wish(self._fence, Cause.RELEASE)
+            self._wish(Cause.RELEASE)
         else:
             super().cancel(pool, signal, emit_retry)
+
+    def _wish(self, cause: Cause) -> None:
+        for fence in self.fences:
+            runtime.stopper.wish(fence, cause)

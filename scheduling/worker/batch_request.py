@@ -1,0 +1,97 @@
+"""The request of a message that stands for several runs of one task, executed one after the other.
+
+Each run has its own start and its own end in the ledger; they share a message, a pool process and
+its fate. When that process dies or is stopped, those that did not say how they ended go back
+uncharged, and alone: a message after the first attempt stands for one run only.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery.worker import state
+
+from scheduling.worker import endings
+from scheduling.worker.child import trace_batch
+from scheduling.worker.fenced import FencedRequest
+from scheduling.worker.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+RELEASED = "batch_ended"
+
+
+class BatchRequest(FencedRequest):
+    """Set on the task of such messages only."""
+
+    def _execute(self, pool: Any) -> None:
+        kwargs = self.kwargs
+        items = [
+            (attempt_id, str(fence), args, params)
+            for fence, (attempt_id, args, params) in zip(self.fences, kwargs["runs"], strict=True)
+            if fence in self.granted
+        ]
+        self.job = pool.apply_async(
+            partial(trace_batch, fast=self._app.use_fast_trace_task),
+            args=(kwargs["task"], self._request_dict, items),
+            accept_callback=self.on_accepted,
+            callback=self._on_return,
+            error_callback=self.on_failure,
+            correlation_id=self.id,
+        )
+
+    def _on_return(self, failed__retval__runtime: tuple[int, Any, float], **_: Any) -> None:
+        failed, value, seconds = failed__retval__runtime
+        if failed:
+            self.on_failure(value, return_ok=True)
+            return
+        self.end()
+        if runtime.window is not None:
+            runtime.window.note_end(seconds)
+        granted = [fence for fence in self.fences if fence in self.granted]
+        self._unanswered = len(granted)
+        for fence, (run_failed, report, _) in zip(granted, value, strict=True):
+            read = endings.failure if run_failed else endings.success
+            ending = self._read(read, fence, report)
+            runtime.recorder.record_end(ending, partial(self._note_end, seconds))
+
+    def _note_end(self, seconds: float, recorded: bool) -> None:  # noqa: FBT001 an Answer
+        """In the recorder's thread."""
+        del recorded
+        self._unanswered -= 1
+        if not self._unanswered:
+            runtime.mailbox.post(partial(self._settle, partial(self._after_success, seconds)))
+
+    def _after_success(self, seconds: float) -> None:
+        state.task_ready(self, successful=True)
+        self.send_event("task-succeeded", result=f"{len(self.granted)} runs", runtime=seconds)
+
+    def on_failure(
+        self,
+        exc_info: Any,
+        send_failed_event: bool = True,  # noqa: FBT001, FBT002 the signature is Celery's
+        return_ok: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """The process died: nobody knows which run it was."""
+        if not self.fenced:
+            super().on_failure(exc_info, send_failed_event, return_ok)
+            return
+        logger.warning("batch_lost", extra={"runs": len(self.granted)})
+        celery_part = partial(super().on_failure, exc_info, False, return_ok)
+        finish = partial(self._give_back_and_settle, celery_part)
+        if not self.dies_of_stop(finish):
+            self.end()
+            finish()
+
+    def _give_back_and_settle(self, then: Callable[[], object]) -> None:
+        self._give_back()
+        self._settle(then)
+
+    def _drop(self) -> None:
+        self._give_back()
+        super()._drop()
+
+    def _give_back(self) -> None:
+        for fence in self.granted:
+            runtime.recorder.record_gone(fence, released=RELEASED)
