@@ -36,12 +36,15 @@ class Adoption:
         self._changes = Changes()
         self._scan = Scan()
         self._pending: deque[Selection] = deque()
+        self._has_detached = False
+        self._may_have_orphans = False
         self.behind = False  # whether the next slice should follow at once
 
     def follow(self, *, now: datetime, monotonic: float) -> None:
         """Do a slice of the work."""
         self.behind = False
         self._hear(now)
+        self._close_orphans(now)
         until = time.perf_counter() + SLICE_SECONDS
         while time.perf_counter() < until:
             if self._pending:
@@ -50,18 +53,27 @@ class Adoption:
                 self._pending.extend(self._scan.step(monotonic=monotonic))
             else:
                 break
-        self.behind = bool(self._pending) or self._scan.behind(monotonic=monotonic)
+        self.behind = (
+            bool(self._pending) or self._may_have_orphans or self._scan.behind(monotonic=monotonic)
+        )
 
     def _hear(self, now: datetime) -> None:
         heard = self._changes.hear(now=now)
         if heard is None:
             return
-        if heard.first:
-            detach_deleted(self.scope)
         if heard.saved:
             self._pending.appendleft(Listed(heard.saved))
         self._scan.hurry(tasks=not heard.complete)
-        close_orphans(self.scope, now=now)
+        self._may_have_orphans = True
+
+    def _close_orphans(self, now: datetime) -> None:
+        """Done only when it was done: a database that fails meanwhile is asked again."""
+        if not self._has_detached:
+            detach_deleted(self.scope)
+            self._has_detached = True
+        if self._may_have_orphans:
+            close_orphans(self.scope, now=now)
+            self._may_have_orphans = False
 
     def _follow_page(self, now: datetime) -> None:
         selection = self._pending[0]
@@ -97,9 +109,9 @@ class Adoption:
         foreign = [row for pk, row in rows.items() if pk not in jobs]
         if foreign and self.scope == settings.OPS_ADOPT_SCOPE:
             self._bring_in_step(adopt(foreign, scope=self.scope, now=now), now)
-        gone = [pk for pk in pks if pk not in rows]
-        if gone and detach_deleted(self.scope, among=gone):
-            close_orphans(self.scope, now=now)
+        if gone := [pk for pk in pks if pk not in rows]:
+            detach_deleted(self.scope, among=gone)
+            self._may_have_orphans = True
 
     def _note(self, pk: int, reason: str) -> None:
         """Say on the job, or on one made for it, why its row could not be followed."""

@@ -22,7 +22,6 @@ class Heard:
 
     saved: list[int]
     complete: bool
-    first: bool
 
 
 class Changes:
@@ -47,8 +46,8 @@ class Changes:
         first = self._heard_at is None
         self._last_change, self._heard_at, self._known = last_change, now, saved
         if first:
-            return Heard(saved=[], complete=False, first=True)
-        return Heard(saved=fresh, complete=bool(fresh) and len(saved) < MOST_ROWS, first=False)
+            return Heard(saved=[], complete=False)
+        return Heard(saved=fresh, complete=bool(fresh) and len(saved) < MOST_ROWS)
 
     def _saved_since(self, since: datetime) -> dict[int, datetime]:
         """Return when the newest rows were saved; none if one of them cannot be read."""

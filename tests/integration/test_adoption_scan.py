@@ -268,6 +268,16 @@ def test_rows_that_raw_sql_deletes_past_their_foreign_keys_are_missed(restarted:
     assert Job.objects.filter(schedule=None).count() == 2 * BUCKET - BUCKET // 2
 
 
+def test_rows_that_raw_sql_deletes_with_their_references_are_missed_too() -> None:
+    rows = tasks(3, interval=every(60))
+    beat = Beat()
+    Job.objects.filter(schedule=rows[1]).update(schedule=None)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_celery_beat_periodictask WHERE id = %s", [rows[1].pk])
+    beat.walk_a_round()
+    assert ScheduleEpoch.objects.filter(to_at=None).count() == 2
+
+
 def test_what_was_changed_while_no_beat_ran_is_found_at_the_start() -> None:
     shared = every(60)
     rows = tasks(4, interval=shared)
@@ -316,6 +326,24 @@ def test_a_page_that_failed_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) 
             beat.walk_a_round()
     beat.catch_up()
     assert ScheduleEpoch.objects.filter(to_at=None, spec__every_seconds=90).count() == 3
+
+
+def test_orphans_that_a_failing_database_kept_are_closed_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks(3, interval=every(60))
+    beat = Beat()
+    PeriodicTask.objects.all().delete()
+
+    def down(*_: object, **__: object) -> object:
+        raise OperationalError("the database is restarting")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("scheduling.engine.adopt.close_orphans", down)
+        with pytest.raises(OperationalError), transaction.atomic():
+            beat.catch_up()
+    beat.catch_up()
+    assert not ScheduleEpoch.objects.filter(to_at=None).exists()
 
 
 def looked(table: Fingerprints) -> list[int]:
