@@ -2,14 +2,17 @@
 
 Django's `bulk_update` writes a CASE with a branch per row and field, and its `bulk_create` a
 placeholder per row and field: building and parsing that costs many times what the writing does.
+Here PostgreSQL gets an array a column, and SQLite, which is in our process, a statement that it
+prepares once. A value that all rows share is converted and sent once.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.models import Field, Model
+from django.db.models import JSONField, Model
 
 
 def update_rows(rows: Sequence[Model], fields: Iterable[str]) -> int:
@@ -21,32 +24,38 @@ def update_rows(rows: Sequence[Model], fields: Iterable[str]) -> int:
     if not rows:
         return 0
     meta = type(rows[0])._meta  # noqa: SLF001 Django's documented name for it
-    key = meta.pk
-    columns = [meta.get_field(name) for name in fields]
+    columns = [_Column(meta.get_field(name), rows) for name in fields]
+    key = _Column(meta.pk, rows, may_be_shared=False)
+    settings = ", ".join(f"{column.name} = {column.source}" for column in columns)
+    update = f"UPDATE {_quote(meta.db_table)} AS old SET {settings}"  # noqa: S608 quoted names
     if connection.vendor == "postgresql":
-        return _from_arrays(rows, meta.db_table, key, columns)
-    return _one_by_one(rows, meta.db_table, key, columns)
+        statement = f"{update} FROM {_arrays(columns, key)} WHERE old.{key.name} = fresh.{key.name}"
+        return _execute(statement, columns, key)
+    return _execute_each(f"{update} WHERE {key.name} = %s", [*columns, key], len(rows))
 
 
 def insert_rows(rows: Sequence[Model]) -> None:
     """Insert rows of one model, every field but a key that the database draws.
 
-    Part of the caller's transaction. The objects do not learn their key, no signal is sent.
+    Part of the caller's transaction. The objects do not learn their key, no signal is sent, and
+    `auto_now` is not looked at.
     """
     if not rows:
         return
-    if connection.vendor != "postgresql":
-        type(rows[0])._base_manager.bulk_create(rows)  # noqa: SLF001 the model's plain manager
-        return
     meta = type(rows[0])._meta  # noqa: SLF001
-    columns = [field for field in meta.concrete_fields if not _is_drawn(field, rows[0])]
-    names = ", ".join(_quoted(field) for field in columns)
-    casts = ", ".join(f"%s::{field.db_type(connection)}[]" for field in columns)
-    _execute(
-        f"INSERT INTO {_quote(meta.db_table)} ({names})"  # noqa: S608 quoted names of a model
-        f" SELECT * FROM unnest({casts})",
-        [_values(field, rows) for field in columns],
-    )
+    fields = [field for field in meta.concrete_fields if not _is_drawn(field, rows[0])]
+    first = _Column(fields[0], rows, may_be_shared=False)
+    columns = [_Column(field, rows) for field in fields[1:]]
+    names = ", ".join(column.name for column in (*columns, first))
+    sources = ", ".join(column.source for column in (*columns, first))
+    insert = f"INSERT INTO {_quote(meta.db_table)} ({names})"
+    if connection.vendor == "postgresql":
+        source = f"SELECT {sources} FROM {_arrays(columns, first)}"  # noqa: S608 quoted names
+        _execute(f"{insert} {source}", columns, first)
+    else:
+        _execute_each(f"{insert} VALUES ({sources})", [*columns, first], len(rows))
+    for row in rows:
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS  # noqa: SLF001 as after save()
 
 
 def _is_drawn(field: Any, row: Model) -> bool:
@@ -54,47 +63,60 @@ def _is_drawn(field: Any, row: Model) -> bool:
     return field.primary_key and getattr(row, field.attname) is None
 
 
-def _from_arrays(rows: Sequence[Model], name: str, key: Any, columns: list[Any]) -> int:
-    """PostgreSQL: an array a column, joined by the key."""
-    casts = ", ".join(f"%s::{field.db_type(connection)}[]" for field in (key, *columns))
-    aliases = ", ".join(_quoted(field) for field in (key, *columns))
-    settings = ", ".join(f"{_quoted(field)} = fresh.{_quoted(field)}" for field in columns)
-    return _execute(
-        f"UPDATE {_quote(name)} AS old SET {settings}"  # noqa: S608 quoted names of a model
-        f" FROM unnest({casts}) AS fresh({aliases})"
-        f" WHERE old.{_quoted(key)} = fresh.{_quoted(key)}",
-        [_values(field, rows) for field in (key, *columns)],
-    )
+class _Column:
+    """The values of one field, as the database takes them; one value, where all rows share it."""
+
+    def __init__(self, field: Any, rows: Sequence[Model], *, may_be_shared: bool = True) -> None:
+        values = [getattr(row, field.attname) for row in rows]
+        real = connections[DEFAULT_DB_ALIAS]  # the proxy looks for its thread's at every use
+        self.name = _quote(field.column)
+        self.type = field.db_type(real)
+        self.shared = may_be_shared and _are_equal(values, is_json=isinstance(field, JSONField))
+        self.value: Any = (
+            field.get_db_prep_save(values[0], connection=real)
+            if self.shared
+            else [field.get_db_prep_save(value, connection=real) for value in values]
+        )
+
+    @property
+    def source(self) -> str:
+        """Where a statement finds the value for a row."""
+        if connection.vendor != "postgresql":
+            return "%s"
+        return f"%s::{self.type}" if self.shared else f"fresh.{self.name}"
 
 
-def _execute(statement: str, arrays: list[list[Any]]) -> int:
-    """Send the arrays as parameters; Django's own cursor would write them into the statement."""
+def _are_equal(values: Sequence[Any], *, is_json: bool) -> bool:
+    """Say whether all values are stored the same; as JSON, what Python calls equal may not be."""
+    first = values[0]
+    if not is_json:
+        return all(value == first for value in values)
+    empty = type(first) if first in ({}, []) else None
+    return all(value is first or (type(value) is empty and not value) for value in values)
+
+
+def _arrays(columns: Sequence[_Column], key: _Column) -> str:
+    own = [*(column for column in columns if not column.shared), key]
+    places = ", ".join(f"%s::{column.type}[]" for column in own)
+    return f"unnest({places}) AS fresh({', '.join(column.name for column in own)})"
+
+
+def _execute(statement: str, columns: Sequence[_Column], key: _Column) -> int:
+    """PostgreSQL: send the values as parameters; Django's cursor would write them into the text."""
+    shared = [column.value for column in columns if column.shared]
+    arrays = [column.value for column in columns if not column.shared]
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement, arrays)
+        cursor.execute(statement, [*shared, *arrays, key.value])
         return cursor.rowcount
 
 
-def _one_by_one(rows: Sequence[Model], name: str, key: Any, columns: list[Any]) -> int:
-    """SQLite is in our process: a statement that it prepares once and steps through is fastest."""
-    settings = ", ".join(f"{_quoted(field)} = %s" for field in columns)
-    values = list(zip(*(_values(field, rows) for field in (*columns, key)), strict=True))
+def _execute_each(statement: str, columns: Sequence[_Column], rows: int) -> int:
+    """SQLite: step a prepared statement through the rows."""
+    values = zip(*(repeat(c.value) if c.shared else c.value for c in columns), strict=False)
     with connection.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE {_quote(name)} SET {settings}"  # noqa: S608 quoted names of a model
-            f" WHERE {_quoted(key)} = %s",
-            values,
-        )
+        cursor.executemany(statement, list(islice(values, rows)))
         return int(cursor.rowcount)
-
-
-def _values(field: "Field[Any, Any]", rows: Sequence[Model]) -> list[Any]:
-    real = connections[DEFAULT_DB_ALIAS]  # the proxy looks for its thread's at every use
-    return [field.get_db_prep_save(getattr(row, field.attname), connection=real) for row in rows]
-
-
-def _quoted(field: Any) -> str:
-    return _quote(field.column)
 
 
 def _quote(name: str) -> str:

@@ -135,7 +135,7 @@ class _Standing:
             ),
             tripped={
                 status.job_id: status.tripped_at
-                for status in JobStatus.objects.filter(job_id__in=ids)
+                for status in JobStatus.objects.filter(job_id__in=ids, tripped_at__isnull=False)
                 if status.tripped_at is not None
             },
             open_runs=Counter(

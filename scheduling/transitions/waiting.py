@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from scheduling.bulk import update_rows
+from scheduling.bulk import insert_rows, update_rows
 from scheduling.models import Run
 from scheduling.states import RunState
 from scheduling.transitions.rows import locked, move
@@ -14,7 +14,7 @@ from scheduling.transitions.rows import locked, move
 
 def open_runs(runs: Sequence[Run]) -> None:
     """Insert new runs; the unique (job, tick) refuses a second run of a tick."""
-    Run.objects.bulk_create(runs, batch_size=500)
+    insert_rows(runs)
 
 
 def make_ready(run_ids: Collection[UUID], *, now: datetime) -> int:

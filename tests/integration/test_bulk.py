@@ -1,4 +1,4 @@
-"""Many rows are updated at once, each with values of its own, whatever their types."""
+"""Many rows are written at once, each with values of its own, whatever their types."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
-from scheduling.bulk import update_rows
+from scheduling.bulk import insert_rows, update_rows
 from scheduling.clock import database_now
 from scheduling.engine.new_run import new_run
 from scheduling.models import Job, Run
@@ -64,6 +64,41 @@ def test_each_row_gets_its_own_values_of_every_type(make_job: JobMaker) -> None:
     for run, values in zip(runs, VALUES, strict=True):
         run.refresh_from_db()
         assert {name: getattr(run, name) for name in values} == values
+
+
+def test_inserted_rows_are_what_the_objects_are(make_job: JobMaker) -> None:
+    job = make_job()
+    runs = [new_run(job, trigger=Trigger.MANUAL, now=database_now()) for _ in VALUES]
+    for run, values in zip(runs, VALUES, strict=True):
+        for name, value in values.items():
+            setattr(run, name, value)
+    insert_rows(runs)
+    fields = [field.attname for field in Run._meta.concrete_fields]  # noqa: SLF001
+    for run in runs:
+        stored = Run.objects.get(pk=run.pk)
+        assert [getattr(stored, name) for name in fields] == [getattr(run, name) for name in fields]
+
+
+@pytest.mark.parametrize("values", [[1, True], [[0], [False]], [{}, []], [{"a": 1}, {"a": 1.0}]])
+def test_json_values_that_only_python_calls_equal_stay_apart(
+    make_job: JobMaker, values: list[Any]
+) -> None:
+    runs = runs_of(make_job(), 2)
+    for run, value in zip(runs, values, strict=True):
+        run.result = value
+    update_rows(runs, ["result"])
+    stored = [Run.objects.get(pk=run.pk).result for run in runs]
+    assert [repr(value) for value in stored] == [repr(value) for value in values]
+
+
+def test_values_that_all_rows_share_are_written_to_all(make_job: JobMaker) -> None:
+    runs = runs_of(make_job(), 3)
+    for run in runs:
+        run.reason, run.params, run.started_at = "the same", {}, None
+    update_rows(runs, ["reason", "params", "started_at"])
+    assert list(Run.objects.values_list("reason", "params", "started_at")) == [
+        ("the same", {}, None)
+    ] * len(runs)
 
 
 def test_only_the_named_fields_of_the_given_rows_change(make_job: JobMaker) -> None:
