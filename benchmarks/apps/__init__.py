@@ -2,4 +2,5 @@
 
 NOOP = "bench.noop"
 MARK = "bench.mark"
+STAMP = "bench.stamp"
 OUR_QUEUE = "real.jobs.noop"

@@ -11,11 +11,11 @@ from scheduling.states import Trigger
 from scheduling.transitions import open_runs
 
 
-def run(runs: int) -> int:
+def run(runs: int, task: str = NOOP) -> int:
     """Open, claim and publish so many runs of one job; return how many messages went."""
     now = database_now()
     job = Job.objects.create(
-        scope="real", job_id="noop", task=NOOP, queue=OUR_QUEUE, max_parallel=runs
+        scope="real", job_id="noop", task=task, queue=OUR_QUEUE, max_parallel=runs
     )
     JobStatus.objects.create(job=job)
     open_runs([new_run(job, trigger=Trigger.MANUAL, now=now) for _ in range(runs)])
