@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 from django.conf import settings
 
-from benchmarks.apps import NOOP, STAMP
+from benchmarks.apps import NOOP, SHORT_NOOP, STAMP
 from opsproject.celery import app
 
 __all__ = ["app"]
@@ -18,6 +18,11 @@ settings.OPS_TARGETS = {}  # only the benchmark's own jobs
 @app.task(name=NOOP)
 def noop() -> None:
     """Do nothing: what is measured is everything around it."""
+
+
+@app.task(name=SHORT_NOOP, runs_per_message=50)
+def short_noop() -> None:
+    """The same, and declared to be short."""
 
 
 @app.task(name=STAMP, bind=True)
