@@ -46,6 +46,12 @@ def works(self: Noted, shortest: float = 0, longest: float = 0) -> str:
     return self.work(RANDOM.uniform(shortest, longest))
 
 
+@app.task(name="chaos.short", base=Noted, bind=True, runs_per_message=10)
+def short(self: Noted) -> str:
+    """Succeed at once; many runs travel in one message and share a process."""
+    return self.work(0)
+
+
 @app.task(name="chaos.fails_first", base=Noted, bind=True)
 def fails_first(self: Noted, failures: int) -> str:
     """Fail so many times, then succeed; the job's policy retries."""

@@ -38,7 +38,7 @@ def conduct(plan: Plan, *, show: Show, tell: Show, keep: bool) -> bool:
         cluster = Cluster(plan, home())
         try:
             findings = _tried(plan, cluster, stop, tell)
-            show(report(findings))
+            show(f"{plan}\n\n{report(findings)}")
             clean = not findings.violations
         finally:
             connections.close_all()
@@ -52,7 +52,7 @@ def conduct(plan: Plan, *, show: Show, tell: Show, keep: bool) -> bool:
 
 def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
     """Start, kill, let settle, stop, judge."""
-    tell(f"{plan.database} and {plan.broker}, seed {plan.seed}, in {cluster.directory}")
+    tell(f"{plan}, in {cluster.directory}")
     _bring_up(cluster, stop)
     killer, meddler, watcher = Killer(plan, cluster), Meddler(seed=plan.seed), Watcher()
     meddler.start()
@@ -102,7 +102,7 @@ def _let_loose(plan: Plan, killer: Killer, watcher: Watcher, *, stop: Event, tel
 
 
 def _progress(seconds: float, killer: Killer, watcher: Watcher) -> str:
-    last = f", last {killer.kills[-1].kind} {killer.kills[-1].name}" if killer.kills else ""
+    last = f", last {killer.kills[-1].name}" if killer.kills else ""
     work = f"{watcher.ticks} ticks judged, {watcher.ended} runs ended"
     return f"{seconds:4.0f} s  {len(killer.kills)} kills{last}; {work}"
 

@@ -30,6 +30,11 @@ class Plan:
     kills_per_minute: float = 20.0
     freeze: bool = False
 
+    def __str__(self) -> str:
+        whom = ", ".join([*self.kill, *(["frozen workers"] if self.freeze else [])])
+        place = f"{self.database} and {self.broker}"
+        return f"chaos on {place}, {self.minutes:g} min of {whom}, seed {self.seed}"
+
     def require_possible(self) -> None:
         """Raise RefusedError naming what contradicts itself or is missing here."""
         if sys.platform != "linux":

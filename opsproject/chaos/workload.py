@@ -147,8 +147,14 @@ SPECIMENS: Final = (
     ),
     Specimen(job_id="triggered-only", params=_lasts(0, 1), policy={"max_parallel": 2}),
     *(
-        Specimen(job_id=f"crowd-{number}", every=1 + number % 3, policy=PATIENT, own_queue=False)
-        for number in range(12)
+        Specimen(
+            job_id=f"crowd-{number}",
+            task="chaos.short" if number % 2 else "chaos.works",
+            every=1 + number % 3,
+            policy=PATIENT,
+            own_queue=False,
+        )
+        for number in range(16)
     ),
 )
 

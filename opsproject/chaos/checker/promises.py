@@ -60,7 +60,9 @@ def _of_end(epoch: Epoch, following: Epoch | None, changes: list[Change]) -> Ite
     asked = [change for change in changes if epoch.from_at - ON_ITS_WAY <= change.at <= epoch.to_at]
     name = f"{epoch.job}: epoch {epoch.id} ended at {epoch.to_at.isoformat()}"
     if not asked:
-        yield Violation("missing", f"{name}, before anybody asked for a change")
+        later = min((one.at for one in changes if one.at > epoch.to_at), default=None)
+        next_asked = f"the next was asked for at {later.isoformat()}" if later else "none followed"
+        yield Violation("missing", f"{name} before anybody asked for a change; {next_asked}")
     elif following and following.from_at > epoch.to_at and not any(one.disables for one in asked):
         text = f"the next began at {following.from_at.isoformat()}, and nobody had disabled the job"
         yield Violation("missing", f"{name}, {text}")
