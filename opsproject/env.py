@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, Json, SecretStr, ValidationError, field_validator
-from sentry_sdk.utils import Dsn
 
 from scheduling.redaction import RedactionError, Redactor
 
@@ -88,9 +87,12 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     @field_validator("SENTRY_DSN")
     @classmethod
     def _usable_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        if not value:
+            return value
+        from sentry_sdk.utils import Dsn  # noqa: PLC0415 17 MB of every process that has no use
+
         try:
-            if value:
-                Dsn(value.get_secret_value())
+            Dsn(value.get_secret_value())
         except ValueError:  # its text may quote the key
             raise ValueError("use https://key@host/number, as Sentry shows it") from None
         return value

@@ -18,7 +18,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class Cluster:
     """Starts workers and beats; `stop` ends whatever still lives."""
 
-    def __init__(self, directory: Path, broker_url: str) -> None:
+    def __init__(self, directory: Path, broker_url: str, *, scope: str = "real") -> None:
+        self.scope = scope
         self.directory = directory
         self.broker_url = broker_url
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -38,6 +39,7 @@ class Cluster:
             "CELERY_BROKER_URL": self.broker_url,
             "OPS_DATA_DIR": str(self.directory),
             "OPS_ENV_FILE": "",
+            "SCHEDULER_SCOPE": self.scope,
             "SCHEDULER_TICK_SECONDS": "0.2",
         }
 
@@ -45,7 +47,7 @@ class Cluster:
         known = set(WorkerProcess.objects.values_list("pk", flat=True))
         number = len(self.processes)
         process = self._celery(
-            *("worker", "--concurrency", "2", "--hostname", f"w{number}@test"),
+            *("worker", "--concurrency", "2", "--hostname", f"w{number}@{self.scope}"),
             *("--without-gossip", "--without-mingle", *options),
             OPS_STOP_SECONDS=str(stop_seconds),
         )
