@@ -8,6 +8,10 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
+from scheduling.clock import database_now
+from scheduling.engine.edits import settle
+from scheduling.engine.links import refresh_links
+from scheduling.engine.modes import begin_anew
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 
@@ -28,23 +32,37 @@ POLICY_FIELDS = (
     "retry_jitter",
     "non_retryable_codes",
     "run_on_startup",
+    "reschedule_mode",
+    "next_delay",
     "max_consecutive_errors",
     "breaker_cooldown",
 )
+REPLANNING = ("reschedule_mode", "next_delay", "enabled")
 
 
 @transaction.atomic
 def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> Job:
-    """Set policy fields; raise InvalidJob, and change nothing, if one does not fit."""
+    """Set policy fields; raise InvalidJob, and change nothing, if one does not fit.
+
+    `enabled` is one of them where no periodic task says it.
+    """
     job = Job.objects.select_for_update().get(pk=job.pk)
+    now = database_now()
+    replanned = any(getattr(job, name) != changes[name] for name in REPLANNING if name in changes)
+    if replanned:
+        settle(job, now=now)
     before = {name: _plain(getattr(job, name)) for name in changes}
     for name, value in changes.items():
-        if name not in POLICY_FIELDS:
+        if name not in POLICY_FIELDS and (name != "enabled" or job.schedule is not None):
             raise InvalidJob(name, "is not part of the policy: edit the periodic task instead")
         setattr(job, name, value)
     check_fields(job)
     job.save(update_fields=list(changes))
     _keep_row_in_step(job)
+    if replanned:
+        begin_anew(job, at=now)
+    else:
+        refresh_links([job], now=now)
     after = {name: _plain(getattr(job, name)) for name in changes}
     record(operator, "change_policy", job, before=before, after=after)
     return job

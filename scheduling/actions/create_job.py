@@ -11,10 +11,13 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
+from scheduling.engine.chain import plan_links
+from scheduling.engine.chain_schedule import as_planned
 from scheduling.engine.epochs import open_epoch, require_a_tick
 from scheduling.engine.schedules import Schedule, row_fields
 from scheduling.errors import DuplicateJob, InvalidJob
 from scheduling.models import Job, JobStatus
+from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Clocked
 
 
@@ -30,6 +33,8 @@ class NewJob:
     queue: str = ""
     description: str = ""
     enabled: bool = True
+    reschedule_mode: str = RescheduleMode.SCHEDULER
+    next_delay: timedelta | None = None
     retry_base: timedelta | None = None
     max_consecutive_errors: int = 3
 
@@ -63,19 +68,24 @@ def create_job(new: NewJob, operator: Operator) -> Job:
         queue=new.queue_name(),
         description=new.description,
         enabled=new.enabled,
+        reschedule_mode=new.reschedule_mode,
+        next_delay=new.next_delay,
         retry_base=new.retry_base,
         max_consecutive_errors=new.max_consecutive_errors,
     )
     check_fields(job)
+    now = database_now()
+    planned = as_planned(job, new.schedule)
+    if planned is not None:
+        require_a_tick(job, planned, at=now)
     if new.schedule is not None:
-        now = database_now()
-        require_a_tick(job, new.schedule, at=now)
         job.one_off = isinstance(new.schedule.recurrence, Clocked)
         job.schedule = _periodic_task(job, new.schedule)
     job.save()
     JobStatus.objects.create(job=job)
-    if new.schedule is not None and job.enabled:
-        open_epoch(job, new.schedule, at=now)
+    if planned is not None and job.enabled:
+        open_epoch(job, planned, at=now)
+        plan_links([job] if job.is_chained else [], now=now)
     record(operator, "create_job", job, after={"task": job.task, "queue": job.queue})
     return job
 

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
+from scheduling.engine.links import skip_waiting_link
 from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_jobs
 from scheduling.errors import InvalidJob
@@ -36,6 +37,7 @@ def pause_job(
     pause = Pause.objects.create(
         job=job, paused_by=operator.actor, reason=reason, from_at=now, until_at=until
     )
+    skip_waiting_link(job, SkipReason.PAUSED, now=now)
     _skip_unstarted(job, now)
     record(operator, "pause_job", job, before=_told(replaced), after=_told(pause))
     return pause

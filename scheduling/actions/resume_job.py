@@ -4,6 +4,7 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
+from scheduling.engine.chain import resume_chain
 from scheduling.engine.pauses import end_active_pause
 from scheduling.models import Job
 
@@ -12,6 +13,8 @@ from scheduling.models import Job
 def resume_job(job: Job, operator: Operator) -> None:
     """End the job's pause; a job that is not paused stays as it is."""
     job = Job.objects.select_for_update().get(id=job.id)
-    pause = end_active_pause(job, ended_by=operator.actor, now=database_now())
+    now = database_now()
+    pause = end_active_pause(job, ended_by=operator.actor, now=now)
     if pause is not None:
+        resume_chain(job, now=now)
         record(operator, "resume_job", job, before={"paused_by": pause.paused_by})

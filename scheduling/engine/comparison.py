@@ -6,6 +6,7 @@ from typing import Any
 
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.engine.chain_schedule import as_planned
 from scheduling.engine.epochs import never_fires
 from scheduling.engine.job_fields import job_fields
 from scheduling.engine.periodic_tasks import is_outage, reason_of
@@ -18,7 +19,7 @@ from scheduling.verdicts import INSTANT
 COMPARED = (
     *("scope", "job_id", "schedule_id", "adopted", "deleted_at", "schedule_error"),
     *("task", "args", "params", "queue", "routing", "enabled", "one_off", "expires_after"),
-    "description",
+    *("description", "reschedule_mode", "next_delay"),
 )
 
 
@@ -42,7 +43,7 @@ def edit_of(
     """
     try:
         fields = _differences(row, job)
-        schedule = _schedule_if_changed(row, epoch, now)
+        schedule = _schedule_if_changed(row, job, epoch, now)
     except Exception as error:
         if is_outage(error):
             raise
@@ -68,13 +69,13 @@ def _differences(row: PeriodicTask, job: Job) -> dict[str, Any]:
 
 
 def _schedule_if_changed(
-    row: PeriodicTask, epoch: ScheduleEpoch | None, now: datetime
+    row: PeriodicTask, job: Job, epoch: ScheduleEpoch | None, now: datetime
 ) -> Schedule | None:
     """Return the row's schedule if it should hold and the open epoch says something else."""
     if not row.enabled:
         return None
-    fresh = schedule_of(row, anchor=now)
-    if epoch is None:
+    fresh = as_planned(job, schedule_of(row, anchor=now))
+    if epoch is None or fresh is None:
         return fresh
     unchanged = (
         _holds(epoch, fresh)

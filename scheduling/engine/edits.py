@@ -14,8 +14,10 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.bulk import update_rows
+from scheduling.engine.chain import plan_links
 from scheduling.engine.comparison import Edit, edit_of, standing_error
 from scheduling.engine.epochs import PLANNING, new_epoch, next_due, open_epochs
+from scheduling.engine.links import refresh_links, withdraw_links
 from scheduling.engine.periodic_tasks import read_rows
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule
@@ -46,7 +48,8 @@ def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], *, now: datetime) -> in
 
 def settle(*jobs: Job, now: datetime) -> None:
     """Give what fell due under the present schedules its runs or verdicts; the jobs are locked."""
-    due = [job for job in jobs if job.next_due_at is not None and job.next_due_at <= now]
+    ticking = (job for job in jobs if not job.is_chained)
+    due = [job for job in ticking if job.next_due_at is not None and job.next_due_at <= now]
     if due:
         write(judge_all(due, now=now))
 
@@ -119,3 +122,6 @@ class _Batch:
         update_rows(self.jobs, {*self.fields, *PLANNING})
         update_rows(self.closed, ["to_at"])
         ScheduleEpoch.objects.bulk_create(self.opened)
+        withdraw_links(self.closed, now=self.now)
+        refresh_links(self.jobs, now=self.now)
+        plan_links([job for job in self.jobs if job.is_chained], now=self.now)

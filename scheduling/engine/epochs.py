@@ -5,6 +5,7 @@ The caller holds the lock of the job row and has settled what was due before.
 
 from datetime import datetime
 
+from scheduling.engine.links import withdraw_links
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import InvalidJob
 from scheduling.models import Job, ScheduleEpoch
@@ -56,6 +57,7 @@ def close_epoch(job: Job, epoch: ScheduleEpoch, *, at: datetime) -> None:
     epoch.save(update_fields=["to_at"])
     job.next_due_at = None
     job.save(update_fields=["next_due_at"])
+    withdraw_links([epoch], now=at)
 
 
 def open_epochs(jobs: list[Job]) -> dict[int, ScheduleEpoch]:

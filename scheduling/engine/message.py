@@ -33,7 +33,7 @@ def send_message(
         name, message, run = parcel.task, _message(app, parcel), parcel
         headers = _headers(run, fenced=fenced)
     app.amqp.send_task_message(
-        producer, name, message, headers=headers, retry=False, **_address(run), **options
+        producer, name, message, headers=headers, retry=False, **{**_address(run), **options}
     )
 
 

@@ -11,6 +11,7 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.engine.edits import settle
 from scheduling.engine.epochs import close_epoch, open_epochs
 from scheduling.models import Job, ScheduleEpoch
+from scheduling.recurrence import Chain
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,11 @@ def close_orphans(scope: str, *, now: datetime) -> int:
 
 
 def _orphans(scope: str) -> list[int]:
-    planned = ScheduleEpoch.objects.filter(job=OuterRef("pk"), to_at=None)
+    planned = ScheduleEpoch.objects.filter(job=OuterRef("pk"), to_at=None).exclude(
+        kind=Chain.kind,
+        spec__cron=None,
+        job__next_delay__isnull=False,  # it needs no row
+    )
     jobs = Job.objects.in_scope(scope).filter(Exists(planned), schedule=None)
     return list(jobs.order_by("id").values_list("id", flat=True)[:BATCH])
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from scheduling.engine.chain import resume_chain
 from scheduling.engine.plan import plan_jobs
 from scheduling.models import Job, Pause
 
@@ -19,7 +20,10 @@ def end_pauses(scope: str, *, now: datetime) -> int:
 def _resume(job_id: int, now: datetime) -> bool:
     with transaction.atomic():
         job = Job.objects.select_for_update().get(id=job_id)
-        return end_active_pause(job, ended_by=BY_ITSELF, now=now) is not None
+        resumed = end_active_pause(job, ended_by=BY_ITSELF, now=now) is not None
+        if resumed:
+            resume_chain(job, now=now)
+        return resumed
 
 
 def end_active_pause(job: Job, *, ended_by: str, now: datetime) -> Pause | None:

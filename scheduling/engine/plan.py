@@ -23,6 +23,7 @@ from scheduling.engine.new_run import planned_run
 from scheduling.engine.skipped import write_skipped
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
+from scheduling.models.job import RescheduleMode
 from scheduling.states import SkipReason
 from scheduling.transitions import open_runs
 from scheduling.verdicts import Situation, judge
@@ -80,7 +81,7 @@ def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:
     with transaction.atomic():
         jobs = list(
             Job.objects.select_for_update(skip_locked=True)
-            .filter(id__in=job_ids, next_due_at__lte=now)
+            .filter(id__in=job_ids, next_due_at__lte=now, reschedule_mode=RescheduleMode.SCHEDULER)
             .order_by("id")
         )
         write(judge_all(jobs, now=now))

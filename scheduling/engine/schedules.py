@@ -14,7 +14,7 @@ from django_celery_beat.models import (
 )
 
 from scheduling.errors import InvalidJob
-from scheduling.recurrence import Clocked, Crontab, Interval, Recurrence, Solar
+from scheduling.recurrence import Chain, Clocked, Crontab, Interval, Recurrence, Solar
 from scheduling.verdicts import INSTANT
 
 KINDS = ("interval", "crontab", "solar", "clocked")  # where several are set, the first counts
@@ -24,7 +24,7 @@ KINDS = ("interval", "crontab", "solar", "clocked")  # where several are set, th
 class Schedule:
     """When a job falls due: a recurrence and its bounds; a tick may lie on either of them."""
 
-    recurrence: Interval | Crontab | Clocked | Solar
+    recurrence: Interval | Crontab | Clocked | Solar | Chain
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
@@ -90,11 +90,14 @@ def same_rule(one: Recurrence, other: Recurrence) -> bool:
     return one == other
 
 
-def row_fields(recurrence: Interval | Crontab | Clocked | Solar) -> dict[str, Any]:
+def row_fields(recurrence: Interval | Crontab | Clocked | Solar | Chain) -> dict[str, Any]:
     """Return the PeriodicTask fields for a recurrence.
 
     django-celery-beat shares schedule rows between tasks: one is found or created, never edited.
+    A chain is made of a row and a mode, and is none itself.
     """
+    if isinstance(recurrence, Chain):
+        raise InvalidJob("schedule", "a chain has no row: give its crontab or interval instead")
     return {**dict.fromkeys(KINDS), recurrence.kind: _schedule_row(recurrence)}
 
 

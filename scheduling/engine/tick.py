@@ -19,6 +19,8 @@ from scheduling.clock import OUTAGE, PlanClock, database_now
 from scheduling.engine.adopt import Adoption
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.cleaner import Cleaner
+from scheduling.engine.delay_queue import wait_at_broker
+from scheduling.engine.due_links import due_chains, tend_chains
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.open_states import states_of_open_runs
 from scheduling.engine.pauses import end_pauses
@@ -38,6 +40,7 @@ from scheduling.engine.sequence import number_events
 from scheduling.engine.serving import Serving
 from scheduling.engine.startup import StartupRuns
 from scheduling.models import Job, Run
+from scheduling.models.job import RescheduleMode
 from scheduling.states import WAITING, RunState
 
 logger = logging.getLogger(__name__)
@@ -103,6 +106,7 @@ class Engine:
             Step(self._follow_schedules),
             Step(partial(end_pauses, self.scope)),
             Step(partial(plan_due_jobs, self.scope)),
+            Step(self._tend_chains),
             Step(self._look_around),
             Step(partial(resolve_waiting, self.scope), of=PENDING),
             Step(self._claim_and_publish),
@@ -127,6 +131,12 @@ class Engine:
 
     def _follow_schedules(self, *, now: datetime) -> None:
         self.adoption.follow(now=now, monotonic=time.monotonic())
+
+    def _tend_chains(self, *, now: datetime) -> bool:
+        chains = due_chains(self.scope, now=now)
+        if chains:
+            wait_at_broker(self.publisher.app, tend_chains(chains, now=now), now=now)
+        return bool(chains)
 
     def _look_around(self, *, now: datetime) -> None:
         del now
@@ -173,7 +183,7 @@ class Engine:
     def _seconds_until_due(self, now: datetime, began: float) -> float:
         if self.adoption.behind:
             return SHORTEST_SLEEP_SECONDS
-        due_at = min(filter(None, (self._next_tick(), self._next_retry(now))), default=None)
+        due_at = min(filter(None, (self._next_tick(now), self._next_retry(now))), default=None)
         longest = max(SHORTEST_SLEEP_SECONDS, self._upkeep_due_in())
         if due_at is None:
             return longest
@@ -181,8 +191,10 @@ class Engine:
         wait = max(SHORTEST_SLEEP_SECONDS, (due_at - now).total_seconds() - passed)
         return min(longest, wait)
 
-    def _next_tick(self) -> datetime | None:
+    def _next_tick(self, now: datetime) -> datetime | None:
         jobs = Job.objects.in_scope(self.scope).filter(enabled=True, next_due_at__isnull=False)
+        # A chain's time lies behind while its run is in progress, and is not waited for.
+        jobs = jobs.exclude(reschedule_mode=RescheduleMode.QUEUE, next_due_at__lte=now)
         return jobs.order_by("next_due_at").values_list("next_due_at", flat=True).first()
 
     def _next_retry(self, now: datetime) -> datetime | None:

@@ -53,8 +53,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(scope=scope, deleted_at=None)
 
     def due(self, now: datetime) -> "JobQuerySet":
-        """Jobs whose next tick has come."""
-        return self.filter(enabled=True, next_due_at__lte=now)
+        """Jobs whose next tick has come; those in queue mode have runs instead."""
+        return self.filter(
+            enabled=True, next_due_at__lte=now, reschedule_mode=RescheduleMode.SCHEDULER
+        )
 
 
 class Job(models.Model):
@@ -186,6 +188,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope}:{self.job_id}"
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether the end of each planned run makes the next (queue mode)."""
+        return self.reschedule_mode == RescheduleMode.QUEUE
 
 
 class JobStatus(models.Model):

@@ -12,6 +12,9 @@ from scheduling.models.schedule import ScheduleEpoch
 from scheduling.models.worker import WorkerProcess
 from scheduling.states import FINAL, HOLDING_SLOT, Outcome, RunState, Trigger
 
+# No other planned run is there before its time (SPEC A8).
+WAITING_LINK = Q(attempt=0, scheduled_for__isnull=False, not_before__isnull=False)
+
 
 class RunQuerySet(models.QuerySet["Run"]):
     """Chainable facts about runs."""
@@ -34,11 +37,16 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.open(*HOLDING_SLOT)
 
     def due(self, now: datetime) -> "RunQuerySet":
-        """Pending runs that wait for nothing but this moment."""
+        """Pending runs that wait for nothing but this moment; links of chains do for more."""
         return self.open(RunState.PENDING).filter(
             Q(not_before=None) | Q(not_before__lte=now),
             Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
+            ~WAITING_LINK,
         )
+
+    def waiting_links(self) -> "RunQuerySet":
+        """Planned runs of jobs in queue mode that wait for their time, here or at the broker."""
+        return self.open(RunState.PENDING).filter(WAITING_LINK)
 
     def in_claim_order(self) -> "RunQuerySet":
         """Lower priority number first, then age (a UUIDv7 grows with time)."""

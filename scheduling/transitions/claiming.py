@@ -15,8 +15,9 @@ def claim(runs: Sequence[Run], *, now: datetime) -> None:
     """Give each run its next attempt and a slot. The caller holds the locks of job and runs."""
     for run in runs:
         move(run, RunState.QUEUED)
+        if run.attempt or run.attempt_id is None:  # a link's first attempt has its id already
+            run.attempt_id = uuid7()
         run.attempt += 1
-        run.attempt_id = uuid7()
         run.queued_at = now
         run.published_at = None
         run.publish_count = 0

@@ -1,0 +1,149 @@
+"""Delay queues: on RabbitMQ a link's message waits at the broker until the link is due (SPEC A8).
+
+One queue per job, `{scope}.delay.{job_id}`: what expires in it is dead-lettered to the job's own
+queue (DESIGN rule 14). It holds one message at most, so that none waits behind another; the ledger
+knows of every link, so that a lost message costs a moment. Any other broker holds none: the beat
+starts those links when they are due.
+"""
+
+import logging
+from collections.abc import Sequence
+from copy import copy
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from amqp.exceptions import PreconditionFailed
+from celery import Celery
+from kombu import Exchange, Producer, Queue
+from kombu.exceptions import OperationalError
+from kombu.transport.pyamqp import Transport as RabbitMQ
+
+from scheduling.engine.batch import Parcel
+from scheduling.engine.confirms import Answers, send_confirmed
+from scheduling.engine.delivery import AT_ONCE
+from scheduling.engine.message import is_routed, send_message
+from scheduling.models import Run
+
+logger = logging.getLogger(__name__)
+
+# RabbitMQ keeps no message beyond 49 days, and clocks drift: what comes too early waits again.
+LONGEST_WAIT = timedelta(days=1)
+UNUSED = timedelta(days=3)  # after so long without a declaration RabbitMQ drops a queue
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def wait_at_broker(app: Celery, links: Sequence[Run], *, now: datetime) -> None:
+    """Have the messages of waiting links wait at the broker, as far as it can and is there."""
+    ours = [link for link in links if _may_wait(link)]
+    if not ours or not _is_rabbitmq(app):
+        return
+    shipment = _Shipment(app, ours, now)
+    _mark(ours, now)  # first: one that is due at once may arrive before we are back
+    try:
+        shipment.send()
+    except OperationalError as error:
+        held = len(ours) - len(shipment.sent)
+        logger.warning("links_held_in_database", extra={"links": held, "error": str(error)})
+    _mark([link for link in ours if link not in shipment.sent], None)
+
+
+def delay_queue_name(scope: str, job_id: str) -> str:
+    """Return the name of a job's delay queue."""
+    return f"{scope}.delay.{job_id}"
+
+
+def _mark(links: Sequence[Run], at: datetime | None) -> None:
+    """Note that the message that waits says what the link says; `arrivals` asks for it."""
+    if links:
+        waiting = Run.objects.waiting_links().filter(id__in=[link.pk for link in links])
+        waiting.update(published_at=at)
+
+
+def _may_wait(link: Run) -> bool:
+    """Only in front of our own queues is everybody behind the fence, which checks an arrival."""
+    return link.queue.startswith(f"{link.scope}.") and not is_routed(link)
+
+
+def _is_rabbitmq(app: Celery) -> bool:
+    """Tell by the URL, without asking the broker."""
+    return issubclass(app.connection_for_write().get_transport_cls(), RabbitMQ)
+
+
+class _Shipment:
+    """Sends the messages of some links one by one; `sent` are those that the broker has."""
+
+    def __init__(self, app: Celery, links: Sequence[Run], now: datetime) -> None:
+        self._app = app
+        self._links = links
+        self._now = now
+        self.sent: list[Parcel] = []
+
+    def send(self) -> None:
+        """Send them; raise OperationalError if the broker does not answer."""
+        with self._app.connection_or_acquire() as connection:
+            try:
+                self._send_over(connection)
+            except OperationalError:
+                connection.collect()
+                raise
+            except connection.connection_errors:
+                # It may have gone stale in the pool: one quick second try; then the beat's turn.
+                connection.collect()
+                self._send_again(connection)
+
+    def _send_again(self, connection: Any) -> None:
+        try:
+            self._send_over(connection)
+        except (OperationalError, *connection.connection_errors) as error:
+            connection.collect()
+            raise OperationalError(str(error)) from error
+
+    def _send_over(self, connection: Any) -> None:
+        connection.ensure_connection(**AT_ONCE)
+        answers = Answers(sent=self.sent.append, unroutable=_note_refused, refused=_note_refused)
+        for link in [link for link in self._links if link not in self.sent]:
+            try:
+                send_confirmed(self._put, connection, [link], answers)
+            except PreconditionFailed:
+                # The job was given another queue: what waited for the old one was taken back.
+                send_confirmed(partial(self._put, anew=True), connection, [link], answers)
+
+    def _put(self, producer: Producer, link: Run, *, anew: bool = False, **options: Any) -> None:
+        """Make sure that the job's delay queue is there and empty; put the message into it."""
+        queue = _delay_queue(link)
+        channel: Any = producer.channel
+        if anew:
+            channel.queue_delete(queue.name)
+        declared: Any = queue.queue_declare(channel=channel)
+        if declared.message_count:
+            channel.queue_purge(queue.name)  # of a link that was taken back
+        first = copy(link)
+        first.attempt = 1  # which it will be when it arrives
+        seconds = _seconds_until(link.not_before or self._now, self._now)
+        send_message(self._app, producer, first, queue=queue, expiration=seconds, **options)
+
+
+def _delay_queue(link: Run) -> Queue:
+    name = delay_queue_name(link.scope, link.job.job_id if link.job else "")
+    arguments = {
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": link.queue,
+        "x-expires": UNUSED // MILLISECOND,
+    }
+    exchange = Exchange("")
+    # Declared here, with an answer that says what is in it, and not once more by kombu.
+    return Queue(name, exchange, routing_key=name, queue_arguments=arguments, no_declare=True)
+
+
+def _seconds_until(due: datetime, now: datetime) -> float:
+    """Return how long a message waits, in whole milliseconds, rounded up.
+
+    kombu rounds down; half a millisecond more survives that.
+    """
+    wait = min(max(due - now, timedelta(0)), LONGEST_WAIT)
+    return (-(-wait // MILLISECOND) + 0.5) / 1_000
+
+
+def _note_refused(link: Parcel, error: Exception) -> None:
+    logger.warning("link_refused_by_broker", extra={"run_id": str(link.id), "error": str(error)})
