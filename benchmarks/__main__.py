@@ -3,11 +3,19 @@
 import argparse
 import sys
 
-from benchmarks.lines import adoption, idle, same_second, throughput
+from benchmarks.lines import (
+    adoption,
+    edits,
+    idle,
+    latency,
+    recovery,
+    same_second,
+    throughput,
+)
 from benchmarks.options import add_options
 from benchmarks.report import render
 
-LINES = (same_second, idle, adoption, throughput)
+LINES = (same_second, idle, edits, latency, throughput, recovery, adoption)
 
 
 def main() -> None:

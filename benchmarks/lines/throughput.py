@@ -17,6 +17,7 @@ from benchmarks.apps.marks import MARKS
 from benchmarks.report import Figure
 from benchmarks.rig import PLATFORM, Rig, a_rig, analyze, new_database
 from benchmarks.servers import running
+from benchmarks.worker import worker
 from opsproject.servers.postgresql import PostgreSQL
 from opsproject.servers.valkey import Valkey
 from tests.servers import wait_for
@@ -58,10 +59,10 @@ def _ours(rig: Rig, runs: int, task: str) -> float:
     rig.migrate()
     rig.step("fill_queue", runs=runs, task=task)
     analyze(rig.database_url)
-    worker = rig.start(*_worker("benchmarks.apps.ours"), "-Q", OUR_QUEUE)
-    _show(worker.pid, rig)
+    process = rig.start(*worker("benchmarks.apps.ours", "-Q", OUR_QUEUE))
+    _show(process.pid, rig)
     told = rig.step("await_runs", seconds=LONGEST_SECONDS)
-    rig.end(worker)
+    rig.end(process)
     if told["done"] != runs:
         raise RuntimeError(f"{told['done']} of {runs} runs are done: see {rig.log}")
     return float(runs / told["seconds"])
@@ -96,9 +97,9 @@ def procrastinate(rig: Rig, runs: int) -> float:
             [NOOP, runs],
         )
     analyze(rig.database_url)
-    worker = rig.start(*queue, "worker", "--concurrency", "2", "--one-shot")
-    _show(worker.pid, rig)
-    worker.wait(LONGEST_SECONDS)
+    process = rig.start(*queue, "worker", "--concurrency", "2", "--one-shot")
+    _show(process.pid, rig)
+    process.wait(LONGEST_SECONDS)
     with psycopg.connect(rig.database_url) as connection:
         row = connection.execute(
             "SELECT count(*) FILTER (WHERE type = 'succeeded'),"
@@ -127,20 +128,16 @@ def _marked(rig: Rig, runs: int, app: str) -> float:
     with Celery(broker=rig.broker_url) as sender, sender.producer_or_acquire() as producer:
         for name in (MARK, *[NOOP] * runs, MARK):
             sender.send_task(name, producer=producer)
-    worker = rig.start(*_worker(app))
-    _show(worker.pid, rig)
+    process = rig.start(*worker(app))
+    _show(process.pid, rig)
     wait_for(lambda: len(_times(marks)) > 1, seconds=LONGEST_SECONDS, what=f"{app} has ended")
-    rig.end(worker)
+    rig.end(process)
     first, last = _times(marks)
     return runs / (last - first)
 
 
 def _times(marks: Path) -> list[float]:
     return [float(line) for line in marks.read_text().split()] if marks.exists() else []
-
-
-def _worker(app: str) -> list[str]:
-    return ["celery", "-A", app, "worker", "--concurrency", "2"]
 
 
 def _show(pid: int, rig: Rig) -> None:
