@@ -111,6 +111,7 @@ class FencedRequest(StoppableRequest):
     def _drop(self) -> None:
         logger.info("start_refused", extra={"fence": str(self.fences[0])})
         state.task_ready(self)
+        runtime.look_after_chain(self._request_dict)
         self._let_go()
         self.acknowledge()
 

@@ -17,6 +17,7 @@ from django.db import connection
 
 from scheduling.clock import OUTAGE, database_now
 from scheduling.ending import Ending
+from scheduling.engine.arrivals import start_arrived
 from scheduling.fence import Fence
 from scheduling.states import Outcome
 from scheduling.transitions import (
@@ -181,13 +182,14 @@ class Recorder(threading.Thread):
         worker_id = self._worker_id()
         if not starts or worker_id is None:
             return set()
-        return start(
-            [item.fence for item in starts],
-            worker_id=worker_id,
-            now=now,
-            limits={item.fence: item.limit for item in starts if item.limit is not None},
-            in_doubt=self._in_doubt,
+        fences = [item.fence for item in starts]
+        limits = {item.fence: item.limit for item in starts if item.limit is not None}
+        granted = start(
+            fences, worker_id=worker_id, now=now, limits=limits, in_doubt=self._in_doubt
         )
+        if refused := [fence for fence in fences if fence not in granted]:
+            granted |= start_arrived(refused, worker_id=worker_id, now=now, limits=limits)
+        return granted
 
 
 def _write_gone(items: Sequence[_Gone], now: datetime) -> set[Fence]:

@@ -111,4 +111,5 @@ class LedgerRequest(FencedRequest):
     def _end_answered(self, finish: Callable[[], None], recorded: bool) -> None:  # noqa: FBT001
         if not recorded:
             logger.info("late_result_ignored", extra={"fence": str(self._fence)})
+        runtime.look_after_chain(self._request_dict)
         runtime.mailbox.post(finish)

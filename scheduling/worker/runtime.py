@@ -1,9 +1,10 @@
 """The parts of this worker process that requests need, started by `step`, ended by `lifecycle`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from scheduling.engine.links import CHAIN_HEADER
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.mailbox import Mailbox
 from scheduling.worker.recorder import Recorder
@@ -21,6 +22,7 @@ class Runtime:
         self.stopper: Any = None
         self.window: Any = None
         self.heartbeat: Any = None
+        self.chains: Any = None
         self.worker_id: UUID | None = None
         self.controller: Any = None
         self.follow_queues = True
@@ -58,12 +60,20 @@ class Runtime:
         if not self.recorder.is_alive():
             self.recorder.start()
 
+    def look_after_chain(self, headers: Mapping[str, Any]) -> None:
+        """A message is done with: if it is a link's, its chain goes on (SPEC A8)."""
+        job_id = headers.get(CHAIN_HEADER)
+        if isinstance(job_id, int) and self.chains is not None:
+            self.chains.look_after(job_id)
+
     def leave(self) -> None:
         """Write what is left, then say goodbye: what still runs after that is given to others."""
         if self.stopper is not None:
             self.stopper.end()
         if self.recorder.is_alive():
             self.recorder.stop(WRITE_OUT_SECONDS)
+        if self.chains is not None:
+            self.chains.stop(WRITE_OUT_SECONDS)
         if self.heartbeat is not None:
             self.heartbeat.stop()
 

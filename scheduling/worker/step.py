@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import bootsteps
 
+from scheduling.worker.chains import Chains
 from scheduling.worker.heartbeat import Heartbeat
 from scheduling.worker.reconnect import remember_jobs
 from scheduling.worker.runtime import runtime
@@ -33,6 +34,8 @@ class LedgerStep(bootsteps.StartStopStep):
                 recorder=runtime.recorder,
                 can_stop=runtime.can_stop,
             )
+            runtime.chains = Chains(consumer.app)
+            runtime.chains.start()
             runtime.heartbeat = Heartbeat(consumer)
             runtime.heartbeat.start()
             runtime.stopper.start()

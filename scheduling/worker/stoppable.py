@@ -19,6 +19,7 @@ class StoppableRequest(Request):
     """
 
     fenced: bool
+    _request_dict: dict[str, Any]
     fences: tuple[Fence, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -68,6 +69,7 @@ class StoppableRequest(Request):
     def stopped(self, recorded: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread: nothing is left of it, and the ledger knows."""
         del recorded
+        runtime.look_after_chain(self._request_dict)
         runtime.mailbox.post(self._after_stop)
 
     def _after_stop(self) -> None:
