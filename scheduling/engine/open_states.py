@@ -9,8 +9,8 @@ STATES = [state.value for state in OPEN]
 SQL = """
 WITH known(state) AS (VALUES (%s), (%s), (%s), (%s), (%s))
 SELECT state FROM known WHERE EXISTS (
-    SELECT 1 FROM scheduling_run AS run
-    WHERE run.finished_at IS NULL AND run.state = known.state
+    SELECT 1 FROM scheduling_run
+    WHERE scheduling_run.finished_at IS NULL AND scheduling_run.state = known.state
 )
 """
 
