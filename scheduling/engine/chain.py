@@ -115,9 +115,10 @@ def _newest_runs(job_ids: Sequence[int]) -> dict[int, Run]:
     """Return each job's planned run with the newest tick: one step into an index for each."""
     planned = Run.objects.filter(job=OuterRef("pk"), scheduled_for__isnull=False)
     newest = Subquery(planned.order_by("-scheduled_for").values("id")[:1])
-    ids = Job.objects.filter(id__in=job_ids).annotate(newest=newest).values_list("newest")
+    jobs = Job.objects.filter(id__in=job_ids).annotate(newest=newest)
+    ids = list(jobs.values_list("newest", flat=True))
     looked_at = ("job_id", "epoch_id", "scheduled_for", "finished_at")
-    return {run.job_id or 0: run for run in Run.objects.only(*looked_at).filter(id__in=list(ids))}
+    return {run.job_id or 0: run for run in Run.objects.only(*looked_at).filter(id__in=ids)}
 
 
 def _next_link(job: Job, standing: _Standing, now: datetime, *, resumed: bool) -> Run | None:
