@@ -97,7 +97,8 @@ class Stopper(threading.Thread):
         worker_id = self._worker_id()
         if worker_id is None:
             return
-        here = list(Run.objects.open(RunState.RUNNING, RunState.STOPPING).filter(worker=worker_id))
+        runs = Run.objects.open(RunState.RUNNING, RunState.STOPPING).filter(worker=worker_id)
+        here = list(runs.only("id", "attempt", "state", "deadline_at"))
         by_fence = {Fence(run.id, run.attempt): run for run in here}
         stopping = {f for f, run in by_fence.items() if run.state == RunState.STOPPING}
         self._time_out([run for run in here if run.state == RunState.RUNNING])
