@@ -75,7 +75,7 @@ def create_job(new: NewJob, operator: Operator) -> Job:
     )
     check_fields(job)
     now = database_now()
-    planned = as_planned(job, new.schedule)
+    planned = as_planned(job, new.schedule, one_off=False)
     if planned is not None:
         require_a_tick(job, planned, at=now)
     if new.schedule is not None:

@@ -16,15 +16,16 @@ def present_schedule(job: Job, *, at: datetime) -> Schedule | None:
 
     Raises InvalidJob where mode, delay and row contradict each other.
     """
-    return as_planned(job, schedule_of(job.schedule, anchor=at) if job.schedule else None)
+    schedule = schedule_of(job.schedule, anchor=at) if job.schedule else None
+    return as_planned(job, schedule, one_off=job.one_off)
 
 
-def as_planned(job: Job, schedule: Schedule | None) -> Schedule | None:
+def as_planned(job: Job, schedule: Schedule | None, *, one_off: bool) -> Schedule | None:
     """Return the schedule, in queue mode as the chain that it stands for."""
     if not job.is_chained:
         _refuse_delay(job)
         return schedule
-    if job.one_off:
+    if one_off:
         raise InvalidJob("one_off", "a job in queue mode follows its own runs: choose one of both")
     if schedule is None:
         return Schedule(recurrence=_chain(job, cron=None, every=None))

@@ -74,7 +74,7 @@ def _schedule_if_changed(
     """Return the row's schedule if it should hold and the open epoch says something else."""
     if not row.enabled:
         return None
-    fresh = as_planned(job, schedule_of(row, anchor=now))
+    fresh = as_planned(job, schedule_of(row, anchor=now), one_off=row.one_off)
     if epoch is None or fresh is None:
         return fresh
     unchanged = (
