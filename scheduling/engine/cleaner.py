@@ -1,8 +1,9 @@
 """Cleans up in a beat's spare time: looks for old history, job after job, and has it pruned.
 
-Only in turns that are not about to plan a tick, and for a moment each; a beat that never has time
-takes a minute's worth of it at once. When all jobs have been looked at it rests: history grows old
-by whole days, so that an hour more does not matter. What it remembers may be lost at any moment.
+For a moment in each turn behind which no tick is about to fall due; a beat that never has such a
+turn does one batch every few seconds, so that it keeps up all the same. When all jobs have been
+looked at it rests: history grows old by whole days, so that an hour more does not matter. What it
+remembers may be lost at any moment.
 """
 
 import logging
@@ -17,11 +18,11 @@ from scheduling.models import Job
 logger = logging.getLogger(__name__)
 
 REST_SECONDS = 3_600.0
-MOMENT_SECONDS = 0.15  # of one turn
-LONGEST_WAIT_SECONDS = 60.0  # for a turn that has time
+MOMENT_SECONDS = 0.2  # of one turn
+LONGEST_WAIT_SECONDS = 3.0  # for a turn that has time
 CLEAR_AHEAD = timedelta(seconds=0.3)  # no tick may fall due so soon
-QUICK_SECONDS, SLOW_SECONDS = 0.02, 0.08  # a transaction between these has the right size
-FEWEST_ROWS, MOST_ROWS = 50, 2_000
+QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.12  # a transaction between these has the right size
+FEWEST_ROWS, MOST_ROWS = 100, 2_000
 
 
 class Cleaner:
@@ -39,15 +40,18 @@ class Cleaner:
     def clean_up(self, *, now: datetime) -> None:
         """Prune for a moment, if there is something to prune and time for it."""
         started = self.clock()
-        if started < self._rests_until or self._is_busy(now, started):
+        if started < self._rests_until:
             return
-        while self._do_a_piece(now) and self.clock() < started + MOMENT_SECONDS:
-            pass
+        if not self._tick_is_near(now):
+            while self._do_a_piece(now) and self.clock() < started + MOMENT_SECONDS:
+                pass
+        elif started > self._worked_at + LONGEST_WAIT_SECONDS:
+            self._do_a_piece(now)
+        else:
+            return
         self._worked_at = self.clock()
 
-    def _is_busy(self, now: datetime, started: float) -> bool:
-        if started > self._worked_at + LONGEST_WAIT_SECONDS:
-            return False
+    def _tick_is_near(self, now: datetime) -> bool:
         return Job.objects.in_scope(self.scope).due(now + CLEAR_AHEAD).exists()
 
     def _do_a_piece(self, now: datetime) -> bool:

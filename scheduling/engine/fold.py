@@ -77,10 +77,11 @@ def _fold_ticks(fold: Fold, limits: Limits) -> None:
         return
     furthest = min(limits.horizon - INSTANT, fold.job.planned_until)
     runs, furthest = _settled_runs(fold.job, furthest, limits)
-    spans = _whole_spans(fold.job, furthest, limits)
+    reach = runs[-1].tick if len(runs) == limits.rows else furthest  # behind it there are more
+    spans = _whole_spans(fold.job, reach, limits)
     if not runs and not spans:
         return  # a stretch that reaches over the edge is not cut for its own sake
-    fold.edge = _edge(runs, spans, furthest, limits)
+    fold.edge = _edge(runs, spans, reach, limits)
     fold.complete = fold.edge == furthest
     for run in runs:
         if run.tick <= fold.edge:
@@ -105,21 +106,19 @@ def _settled_runs(job: Job, furthest: datetime, limits: Limits) -> tuple[list[_E
     return settled, furthest
 
 
-def _whole_spans(job: Job, furthest: datetime, limits: Limits) -> list[SkippedTicks]:
+def _whole_spans(job: Job, reach: datetime, limits: Limits) -> list[SkippedTicks]:
     whole = SkippedTicks.objects.filter(
-        job=job, until__gt=job.pruned_until or EPOCH, until__lte=furthest
+        job=job, until__gt=job.pruned_until or EPOCH, until__lte=reach
     )
     return list(whole.select_related("epoch").order_by("until", "id")[: limits.rows])
 
 
 def _edge(
-    runs: Sequence[_Ended], spans: Sequence[SkippedTicks], furthest: datetime, limits: Limits
+    runs: Sequence[_Ended], spans: Sequence[SkippedTicks], reach: datetime, limits: Limits
 ) -> datetime:
-    """Return how far this fold goes: to the last row that was read of what is more."""
+    """Return how far this fold goes: not beyond what was read, and not too many days."""
     first = min([run.tick for run in runs[:1]] + [span.after for span in spans[:1]])
-    edges = [furthest, first + LONGEST]
-    if len(runs) == limits.rows:
-        edges.append(runs[-1].tick)
+    edges = [reach, first + LONGEST]
     if len(spans) == limits.rows:
         edges.append(spans[-1].until)
     return min(edges)
