@@ -383,6 +383,7 @@ def test_a_cleaner_rests_when_all_jobs_have_been_looked_at(
     old_job: Callable[..., Job], django_assert_num_queries: Any
 ) -> None:
     old_job(until=NOW)
+    Job.objects.update(next_due_at=None)
     clock = Clock()
     cleaner = Cleaner("real", clock=clock)
     cleaner.clean_up(now=NOW)
