@@ -8,6 +8,9 @@ from celery.signals import setup_logging
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsproject.settings")
+# Django's checks load every page and the API, 10 MB that no worker or beat needs; `manage.py` runs
+# them, where an operator reads what they say.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("opsproject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
