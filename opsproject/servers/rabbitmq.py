@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 from opsproject.launch.ports import LOOPBACK, free_port
@@ -11,6 +14,7 @@ from opsproject.servers.errors import ServerMissingError
 from opsproject.servers.server import Server
 
 DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # behind the wrapper that insists on its own user
+NAME_SERVER_SECONDS = 5.0
 
 
 def rabbitmq_path() -> str:
@@ -56,10 +60,17 @@ class RabbitMQ(Server):
 
     def start(self) -> None:
         """Begin to start the node on its data."""
-        # Ours, because the one that the node would start is a daemon that outlives it.
-        names = ("epmd", "-port", self._environment["ERL_EPMD_PORT"])
-        self._names = self._spawn(names, environment=self._environment)
+        self._names = self._name_server()
         self.process = self._spawn([self._path], environment=self._environment)
+
+    def _name_server(self) -> subprocess.Popen[bytes]:
+        """Start ours and wait for it: the one that the node else starts is a daemon and stays."""
+        port = self._environment["ERL_EPMD_PORT"]
+        started = self._spawn(("epmd", "-port", port), environment=self._environment)
+        limit = time.monotonic() + NAME_SERVER_SECONDS
+        while not _listens(int(port)) and time.monotonic() < limit:
+            time.sleep(0.01)  # it takes a few milliseconds
+        return started
 
     def kill(self) -> None:
         """SIGKILL the node, and the name server, which would take the next one for a double."""
@@ -76,3 +87,9 @@ class RabbitMQ(Server):
     def answers(self) -> bool:
         """Tell whether it takes connections."""
         return broker_answers(self.url)
+
+
+def _listens(port: int) -> bool:
+    """Ask without binding the port, which would be in the way of whoever is about to."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
