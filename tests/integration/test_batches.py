@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
@@ -19,7 +20,6 @@ from scheduling.tasks import batch
 from tests.cluster import Cluster, wait_for_state
 from tests.conftest import JobMaker, claim_all
 from tests.servers import wait_for
-from tests.tested_app import app
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 QUEUE = "real.short"
@@ -29,7 +29,9 @@ QUEUE = "real.short"
 def publisher(cluster: Cluster) -> Publisher:
     with redis.Redis.from_url(cluster.broker_url) as client:
         client.flushall()
-    app.conf.update(broker_url=cluster.broker_url)
+    app = Celery("publisher", broker=cluster.broker_url)
+    app.conf.task_default_exchange_type = "direct"
+    app.task(name="tests.short", runs_per_message=10)(lambda: None)  # what the worker declares
     return Publisher(app)
 
 
