@@ -99,9 +99,7 @@ def _programs(broker: Broker, flower: FlowerAccess) -> list[Program]:
     return [
         *([broker.program] if broker.program else []),
         programs.web(settings.OPS_PORT),
-        programs.worker(
-            settings.OPS_WORKER_CONCURRENCY, log_level=log_level, patience=_patience()
-        ),
+        programs.worker(settings.OPS_WORKER_CONCURRENCY, log_level=log_level, patience=_patience()),
         programs.beat(log_level=log_level),
         programs.flower(flower.port),
     ]
