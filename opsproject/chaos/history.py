@@ -37,6 +37,8 @@ class LedgerRun:
     attempt: int = 1
     told: str | None = None
     reopened: int = 0
+    created_at: datetime | None = None
+    not_before: datetime | None = None
     finished_at: datetime | None = None
 
 
@@ -103,6 +105,15 @@ class Execution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paused:
+    """A stretch in which a job was paused; `until` None: it still is."""
+
+    job: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """A change of a schedule that an operator was about to make; it may not have come to it."""
 
@@ -142,6 +153,7 @@ class History:
     events: list[Event] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    pauses: list[Paused] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
     cancelled: list[UUID] = field(default_factory=list)  # for good, as operators were told
     excesses: list[Excess] = field(default_factory=list)

@@ -12,12 +12,22 @@ from opsproject.chaos.history import (
     History,
     LedgerAttempt,
     LedgerRun,
+    Paused,
     Skip,
 )
 from opsproject.chaos.meddling import Meddler
 from opsproject.chaos.notes import notes_file, read_notes
 from opsproject.chaos.watching import Watcher
-from scheduling.models import Attempt, AuditEntry, Job, Run, RunEvent, ScheduleEpoch, SkippedTicks
+from scheduling.models import (
+    Attempt,
+    AuditEntry,
+    Job,
+    Pause,
+    Run,
+    RunEvent,
+    ScheduleEpoch,
+    SkippedTicks,
+)
 
 
 def read_history(
@@ -33,6 +43,7 @@ def read_history(
         events=_events(),
         executions=_executions(),
         changes=[*meddler.changes, *final_changes],
+        pauses=_pauses(),
         promises=meddler.promises,
         cancelled=list(meddler.cancelled),
         excesses=watcher.excesses,
@@ -69,6 +80,8 @@ def _runs() -> list[LedgerRun]:
             told=run.result if isinstance(run.result, str) else None,
             reopened=reopened[f"run {run.id}"],
             finished_at=run.finished_at,
+            created_at=run.created_at,
+            not_before=run.not_before,
         )
         for run in Run.objects.select_related("job").order_by("id")
     ]
@@ -105,6 +118,13 @@ def _events() -> list[Event]:
     return [
         Event(run=event.run_id, attempt=event.attempt, kind=event.kind)
         for event in RunEvent.objects.order_by("id")
+    ]
+
+
+def _pauses() -> list[Paused]:
+    return [
+        Paused(job=pause.job.job_id, since=pause.from_at, until=pause.ended_at)
+        for pause in Pause.objects.filter(job__scope=SCOPE).select_related("job")
     ]
 
 

@@ -68,7 +68,7 @@ def _counts_table(findings: Findings) -> str:
     wrong = Counter(violation.kind for violation in findings.violations)
     outcomes = Counter(attempt.outcome for attempt in history.attempts)
     rows: list[tuple[str, object]] = [
-        ("ticks planned", sum(len(planned_ticks(epoch)) for epoch in history.epochs)),
+        ("ticks planned", sum(len(planned_ticks(epoch, history.runs)) for epoch in history.epochs)),
         *((f"  {verdict}", number) for verdict, number in sorted(_verdicts(history).items())),
         ("  missing", wrong["missing"]),
         ("  doubled", wrong["doubled"]),

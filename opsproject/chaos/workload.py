@@ -15,6 +15,7 @@ from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job
+from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Crontab, Interval
 
 BY_CHAOS: Final = Operator(actor="chaos", door="command")
@@ -33,6 +34,7 @@ class Specimen:
     params: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
     own_queue: bool = True
+    mode: RescheduleMode = RescheduleMode.SCHEDULER
 
     def schedule(self) -> Schedule | None:
         """Return its schedule, from now on."""
@@ -145,6 +147,17 @@ SPECIMENS: Final = (
         params=_lasts(0, 1),
         own_queue=False,
     ),
+    Specimen(
+        job_id="chain", every=2, params=_lasts(0, 1), policy=PATIENT, mode=RescheduleMode.QUEUE
+    ),
+    Specimen(
+        job_id="chain-of-long-ones",
+        every=1,
+        params=_lasts(1, 10),
+        policy=_retries(2),
+        own_queue=False,
+        mode=RescheduleMode.QUEUE,
+    ),
     Specimen(job_id="triggered-only", params=_lasts(0, 1), policy={"max_parallel": 2}),
     *(
         Specimen(
@@ -172,6 +185,7 @@ def _made(specimen: Specimen) -> Job:
         schedule=specimen.schedule(),
         params=dict(specimen.params),
         queue="" if specimen.own_queue else SHARED_QUEUE,
+        reschedule_mode=specimen.mode,
     )
     job = create_job(new, BY_CHAOS)
     return change_policy(job, BY_CHAOS, specimen.policy) if specimen.policy else job

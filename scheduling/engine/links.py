@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from scheduling.bulk import update_rows
 from scheduling.engine.new_run import new_run
 from scheduling.models import Job, Run, ScheduleEpoch
+from scheduling.models.run import RunQuerySet
 from scheduling.recurrence import Chain
 from scheduling.states import RunState, SkipReason, Trigger
 from scheduling.transitions import cancel, skip
@@ -54,24 +55,30 @@ def refresh_links(jobs: Iterable[Job], *, now: datetime) -> None:
 
 
 def skip_waiting_link(job: Job, reason: SkipReason, *, now: datetime) -> None:
-    """End the job's waiting link, if it has one, without a run."""
+    """End the job's waiting link, if it has one, without a run; the job falls due no more."""
     waiting = list(Run.objects.waiting_links().filter(job=job).values_list("id", flat=True))
     if skip(waiting, reason, now=now):
-        Run.objects.filter(id__in=waiting, scheduled_for__gt=now).update(scheduled_for=now)
+        _date_back(Run.objects.filter(id__in=waiting), job.pk, now)
         Job.objects.filter(pk=job.pk).update(next_due_at=None)
 
 
 def withdraw_links(closed: Iterable[ScheduleEpoch], *, now: datetime) -> None:
-    """Cancel the links that still wait in epochs that were just closed; of chains, if any is."""
+    """Cancel the links that still wait in epochs that were just closed, those of chains.
+
+    No tick stays beyond an epoch's end, nor one that an operator had cancelled before its time.
+    """
     for epoch in closed:
         if epoch.kind == Chain.kind and epoch.to_at is not None:
             waiting = Run.objects.waiting_links().filter(epoch=epoch)
-            cancel(list(waiting.values_list("id", flat=True)), reason=SCHEDULE_CHANGED, now=now)
-            _date_back(epoch.job_id, epoch.to_at)
+            ids = list(waiting.values_list("id", flat=True))
+            cancel(ids, reason=SCHEDULE_CHANGED, now=now)
+            _date_back(Run.objects.filter(job_id=epoch.job_id), epoch.job_id, epoch.to_at)
 
 
-def _date_back(job_id: int, to: datetime) -> None:
-    """Leave no tick beyond an epoch's end: not of what somebody had cancelled before, either."""
-    beyond = Run.objects.filter(job_id=job_id, scheduled_for__gt=to).order_by("-scheduled_for")
-    for number, run_id in enumerate(list(beyond.values_list("id", flat=True))):
-        Run.objects.filter(id=run_id).update(scheduled_for=to - number * INSTANT)
+def _date_back(runs: RunQuerySet, job_id: int, to: datetime) -> None:
+    """Give runs with later ticks the last free instants up to then, in their order."""
+    beyond = runs.filter(scheduled_for__gt=to).order_by("-scheduled_for")
+    for run_id in list(beyond.values_list("id", flat=True)):
+        while Run.objects.filter(job_id=job_id, scheduled_for=to).exists():
+            to -= INSTANT
+        Run.objects.filter(id=run_id).update(scheduled_for=to)

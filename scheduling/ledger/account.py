@@ -27,6 +27,10 @@ class Trouble(StrEnum):
         "A miscounted stretch or day holds other ticks than its schedule: the number was changed "
         "by hand, or rows of it were. Compare it with a backup of the database."
     )
+    BROKEN = (
+        "A broken chain does not go on, though its last run ended a while ago: start a beat, or "
+        "look at the job's schedule error."
+    )
     UNREADABLE = (
         "A row that cannot be read proves nothing: restore it from a backup of the database."
     )

@@ -6,6 +6,7 @@ from django.db.models import Max
 
 from scheduling.clock import OUTAGE
 from scheduling.ledger.account import Account, Trouble
+from scheduling.ledger.chains import chain_epochs, prove_chains
 from scheduling.ledger.days import note_unpruned, prove_days
 from scheduling.ledger.history import verdicts
 from scheduling.ledger.moment import one_moment
@@ -76,12 +77,15 @@ def _low(whole_days_from: date | None, since: datetime | None) -> datetime:
 def _prove(job: Job, account: Account, *, low: datetime, now: datetime) -> None:
     stretches = read_stretches(job, account, low=low, now=now)
     edge = max(low, job.pruned_until or low)
-    prove_days(account, job, within(stretches, low, edge), since=day_of(low + INSTANT))
+    chains = chain_epochs(job)
+    pruned = within(stretches, low, edge)
+    prove_days(account, job, pruned, since=day_of(low + INSTANT), chains=chains)
     note_unpruned(account, job, low=low)
     prove_ticks(
         account,
         within(stretches, edge, now),
-        verdicts(job.pk, low=edge, high=now),
+        verdicts(job.pk, low=edge, high=now, without=[chain.pk for chain in chains]),
         pruned_until=job.pruned_until,
     )
+    prove_chains(account, job, chains, low=edge, now=now)
     count_unplanned(account, job, low=low, now=now)

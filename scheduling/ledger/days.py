@@ -5,15 +5,29 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from scheduling.ledger.account import MOST_PROBLEMS, Account, Trouble
+from scheduling.ledger.chains import days_of_chains
 from scheduling.ledger.stretches import Stretch
-from scheduling.models import Job, LedgerTotal, Run, SkippedTicks
+from scheduling.models import Job, LedgerTotal, Run, ScheduleEpoch, SkippedTicks
 from scheduling.tally import is_planned, ticks_by_day, verdict_name
 
 
-def prove_days(account: Account, job: Job, stretches: Iterable[Stretch], *, since: date) -> None:
-    """Count the totals from a day on; `stretches` are what was pruned of that time."""
+def prove_days(
+    account: Account,
+    job: Job,
+    stretches: Iterable[Stretch],
+    *,
+    since: date,
+    chains: Iterable[ScheduleEpoch],
+) -> None:
+    """Count the totals from a day on; `stretches` are what was pruned of that time.
+
+    On the days of a chain more may be held than its schedule has: its runs are its ticks.
+    """
     held = _totals(account, job, since)
     planned = _planned(account, stretches)
+    for day in days_of_chains(held, chains):
+        account.planned += max(0, held[day] - planned[day])
+        planned[day] = max(planned[day], held[day])
     for day in sorted({*held, *planned}):
         if held[day] != planned[day]:
             account.note(

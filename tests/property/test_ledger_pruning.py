@@ -43,6 +43,7 @@ STEPS = st.one_of(
 SCHEDULES = st.sampled_from(  # hours between two ticks, or minute and hour
     [1, 2.5, 6, 7, 24, 50, ("0", "*"), ("30", "2"), ("0", "0"), ("*/20", "3"), None]
 )
+TRIGGERS = st.sampled_from([Trigger.MANUAL, Trigger.STARTUP])
 SHARES = st.floats(0, 1)  # of the life so far
 ENDS = [
     ("done", ""), ("failed", "ValueError"), ("timeout", ""), ("cancelled", "by hand"),
@@ -104,7 +105,10 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def there_is_a_past(self) -> None:
-        self.life_goes_on(15, ("done", ""), stuck=False)
+        self.life_goes_on(4, ("done", ""), stuck=False)
+        for number in (0, 1):
+            self.a_run_is_made_by_hand(number, Trigger.MANUAL, ("done", ""))
+        self.life_goes_on(12, ("done", ""), stuck=False)
 
     @rule(
         ticks=st.integers(2, 20),
@@ -159,9 +163,11 @@ class Life(RuleBasedStateMachine):
         if end_active_pause(job, ended_by="me", now=self.now) is None:
             Pause.objects.create(job=job, paused_by="me", from_at=self.now)
 
-    @rule(number=st.integers(0, 1), trigger=st.sampled_from([Trigger.MANUAL, Trigger.STARTUP]))
-    def a_run_is_made_by_hand(self, number: int, trigger: Trigger) -> None:
-        open_runs([new_run(self.job(number), trigger=trigger, now=self.now)])
+    @rule(number=st.integers(0, 1), trigger=TRIGGERS, end=st.sampled_from(ENDS))
+    def a_run_is_made_by_hand(self, number: int, trigger: Trigger, end: tuple[str, str]) -> None:
+        run = new_run(self.job(number), trigger=trigger, now=self.now)
+        open_runs([run])
+        self.end([run.pk], end)
 
     @rule(share=SHARES, rows=st.integers(1, 60), batches=st.integers(1, 5), window=SHARES)
     def history_is_pruned(self, share: float, rows: int, batches: int, window: float) -> None:

@@ -19,13 +19,14 @@ from opsproject.chaos.history import (
     History,
     LedgerAttempt,
     LedgerRun,
+    Paused,
     Promise,
     Skip,
 )
 from opsproject.chaos.killer import Kill
 from opsproject.chaos.notes import read_notes
 from opsproject.chaos.report import Findings, recovery_times, report
-from scheduling.recurrence import Interval
+from scheduling.recurrence import Chain, Interval
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST, SECOND = UUID(int=1), UUID(int=2)
@@ -128,9 +129,9 @@ def test_nothing_is_found_where_nothing_is_wrong(history: History) -> None:
 
 
 def test_every_tick_of_an_epoch_is_planned(history: History) -> None:
-    assert planned_ticks(history.epochs[0]) == [at(10), at(20), at(30), at(40)]
+    assert planned_ticks(history.epochs[0], []) == [at(10), at(20), at(30), at(40)]
     bounded = replace(history.epochs[0], ends_at=at(30))
-    assert planned_ticks(bounded) == [at(10), at(20), at(30)]
+    assert planned_ticks(bounded, []) == [at(10), at(20), at(30)]
 
 
 def test_a_tick_without_a_verdict_is_missing(history: History) -> None:
@@ -206,8 +207,50 @@ def test_a_stretch_without_an_epoch_is_missing_unless_somebody_disabled_the_job(
 
 def test_an_epoch_that_ended_before_anybody_asked_is_seen(history: History) -> None:
     """What was due in between is in no account."""
-    late = Change(job="job", at=at(45.1), disables=True)
+    late = Change(job="job", at=at(47.1), disables=True)
     assert found(replace(history, changes=[late])) == {"missing"}
+
+
+@pytest.fixture
+def chain(history: History) -> History:
+    """The same two runs as the links of a chain: the second was planned at the end of the first."""
+    (epoch,) = history.epochs
+    first, second = history.runs
+    return replace(
+        history,
+        epochs=[replace(epoch, recurrence=Chain(timedelta(seconds=28), None))],
+        skips=[],
+        runs=[
+            replace(first, created_at=at(0), not_before=at(10)),
+            replace(second, created_at=at(12), not_before=at(40)),
+        ],
+    )
+
+
+def test_the_ticks_of_a_chain_are_its_links(chain: History) -> None:
+    assert planned_ticks(chain.epochs[0], chain.runs) == [at(10), at(40)]
+    assert check(chain) == []
+
+
+def test_a_link_that_was_due_before_the_last_one_ended_is_doubled(chain: History) -> None:
+    first, second = chain.runs
+    early = replace(second, not_before=at(11))
+    assert found(replace(chain, runs=[first, early])) == {"doubled"}
+
+
+def test_a_chain_that_nothing_continues_is_missing_links(chain: History) -> None:
+    first, second = chain.runs
+    (epoch,) = chain.epochs
+    change = Change(job="job", at=at(99), disables=True)
+    later = replace(chain, epochs=[replace(epoch, to_at=at(100))], changes=[change])
+    assert found(later) == {"missing"}
+    paused = Paused(job="job", since=at(60), until=None)
+    assert found(replace(later, pauses=[paused])) == set()
+    stalled = replace(chain, runs=[first, replace(second, created_at=at(43))])
+    assert found(stalled) == {"missing"}
+    assert found(replace(stalled, pauses=[replace(paused, since=at(1), until=at(11))])) == {
+        "missing"
+    }
 
 
 def test_a_run_that_never_ended_is_unsettled(history: History) -> None:

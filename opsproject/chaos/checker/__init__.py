@@ -1,12 +1,13 @@
 """Judges a history; pure. What is found is a `Violation` with its evidence, or only told.
 
-`ticks` holds what was planned against the verdicts, `outcomes` the ledger against itself,
-`executions` the ledger against what the tasks noted, `limits` the slots, `promises` what operators
-were told.
+`ticks` holds what was planned against the verdicts, `chains` one link against the next, `outcomes`
+the ledger against itself, `executions` the ledger against what the tasks noted, `limits` the slots,
+`promises` what operators were told.
 """
 
 from collections.abc import Callable, Iterator
 
+from opsproject.chaos.checker.chains import chain_violations
 from opsproject.chaos.checker.executions import (
     different_stories,
     done_without_execution,
@@ -31,6 +32,7 @@ __all__ = ["Violation", "check", "different_stories", "overlaps"]
 
 CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     tick_violations,
+    chain_violations,
     unexplained_ends,
     outcome_contradictions,
     done_without_execution,

@@ -9,7 +9,9 @@ from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import Change, Epoch, History
 from scheduling.states import RunState
 
-ON_ITS_WAY = timedelta(seconds=2)  # a beat may open an epoch while a change is being written
+# A beat may see a change while it is being written; and what it sees in a turn it dates by the
+# clock as it was when that turn began.
+ON_ITS_WAY = timedelta(seconds=2)
 
 
 def broken_promises(history: History) -> Iterator[Violation]:
@@ -57,7 +59,8 @@ def _by_job(history: History) -> dict[str, list[Epoch]]:
 def _of_end(epoch: Epoch, following: Epoch | None, changes: list[Change]) -> Iterator[Violation]:
     if epoch.to_at is None:
         return
-    asked = [change for change in changes if epoch.from_at - ON_ITS_WAY <= change.at <= epoch.to_at]
+    begin, end = epoch.from_at - ON_ITS_WAY, epoch.to_at + ON_ITS_WAY
+    asked = [change for change in changes if begin <= change.at <= end]
     name = f"{epoch.job}: epoch {epoch.id} ended at {epoch.to_at.isoformat()}"
     if not asked:
         later = min((one.at for one in changes if one.at > epoch.to_at), default=None)

@@ -5,12 +5,13 @@ The ticks are listed one by one from the epochs alone, and each verdict is laid 
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
 
 from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import Epoch, History, LedgerRun, Skip
+from scheduling.recurrence import Chain
 
 
 def tick_violations(history: History) -> Iterator[Violation]:
@@ -28,12 +29,18 @@ def tick_violations(history: History) -> Iterator[Violation]:
     yield from _overlapping_epochs(history)
 
 
-def planned_ticks(epoch: Epoch) -> list[datetime]:
-    """Return every tick of a closed epoch; an open one has no end to count to."""
+def planned_ticks(epoch: Epoch, runs: Iterable[LedgerRun]) -> list[datetime]:
+    """Return every tick of a closed epoch; an open one has no end to count to.
+
+    Those of a chain cannot be foretold: they are its runs, which `chains` holds against each other.
+    """
     if epoch.to_at is None:
         return []
     end = min(epoch.to_at, epoch.ends_at) if epoch.ends_at else epoch.to_at
-    return list(epoch.recurrence.between(epoch.from_at, end))
+    if not isinstance(epoch.recurrence, Chain):
+        return list(epoch.recurrence.between(epoch.from_at, end))
+    links = (run.tick for run in runs if run.epoch == epoch.id and run.tick is not None)
+    return sorted({tick for tick in links if epoch.from_at < tick <= end})
 
 
 def _by_epoch(
@@ -53,7 +60,7 @@ def _in_epoch(epoch: Epoch, runs: list[LedgerRun], skips: list[Skip]) -> Iterato
     if epoch.to_at is None:
         yield Violation("unsettled", f"{epoch.job}: epoch {epoch.id} is still open")
         return
-    ticks = planned_ticks(epoch)
+    ticks = planned_ticks(epoch, runs)
     verdicts: Counter[datetime] = Counter(run.tick for run in runs if run.tick is not None)
     for run in runs:
         if run.tick not in ticks:
