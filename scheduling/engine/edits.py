@@ -16,7 +16,7 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.bulk import update_rows
 from scheduling.engine.chain import plan_links
 from scheduling.engine.comparison import Edit, edit_of, standing_error
-from scheduling.engine.epochs import PLANNING, new_epoch, next_due, open_epochs
+from scheduling.engine.epochs import PLANNING, end_of, new_epoch, next_due, open_epochs
 from scheduling.engine.links import refresh_links, withdraw_links
 from scheduling.engine.periodic_tasks import read_rows
 from scheduling.engine.plan import judge_all, write
@@ -50,8 +50,10 @@ def settle(*jobs: Job, now: datetime) -> None:
     """Give what fell due under the present schedules its runs or verdicts; the jobs are locked."""
     ticking = (job for job in jobs if not job.is_chained)
     due = [job for job in ticking if job.next_due_at is not None and job.next_due_at <= now]
-    if due:
+    while due:
         write(judge_all(due, now=now))
+        # One-off jobs are judged tick by tick, until one runs.
+        due = [job for job in due if job.next_due_at is not None and job.next_due_at <= now]
 
 
 def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
@@ -101,7 +103,7 @@ class _Batch:
         if edit.schedule is not None:
             self._switch(job, epoch, edit.schedule)
         elif epoch is not None and not job.enabled:
-            self._close(epoch, self.now)
+            self._close(epoch, end_of(epoch, job, at=self.now))
             job.next_due_at = None
         if edit.problem:
             job.schedule_error = edit.problem
@@ -109,13 +111,14 @@ class _Batch:
     def _switch(self, job: Job, epoch: ScheduleEpoch | None, schedule: Schedule) -> None:
         begun = self.now - job.catch_up_window
         earliest = max(begun, job.planned_until) if job.planned_until else begun
+        end = end_of(epoch, job, at=self.now) if epoch is not None else self.now
         opened = new_epoch(job, schedule, at=self.now, earliest=earliest)
         if epoch is not None:
-            self._close(epoch, min(self.now, opened.from_at))
+            self._close(epoch, max(epoch.from_at, min(end, opened.from_at)))
         self.opened.append(opened)
 
     def _close(self, epoch: ScheduleEpoch, at: datetime) -> None:
-        epoch.to_at = max(at, epoch.from_at)
+        epoch.to_at = at
         self.closed.append(epoch)
 
     def write(self) -> None:

@@ -5,6 +5,8 @@ The caller holds the lock of the job row and has settled what was due before.
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from scheduling.engine.links import withdraw_links
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import InvalidJob
@@ -25,8 +27,10 @@ def open_epoch(job: Job, schedule: Schedule, *, at: datetime) -> ScheduleEpoch:
 def new_epoch(job: Job, schedule: Schedule, *, at: datetime, earliest: datetime) -> ScheduleEpoch:
     """Return an unsaved epoch, and set the job to plan by it, unsaved too.
 
-    It begins at `at`, or by the schedule's own bounds; not before `earliest`.
+    It begins at `at`, or by the schedule's own bounds; not before `earliest`, and not before what
+    has its verdicts: `at` lies behind that when the clock was set back.
     """
+    at = max(at, _settled_until(job, at))
     epoch = _epoch(job, schedule, after=schedule.begins_after(at, earliest=earliest))
     job.planned_until = epoch.from_at
     job.next_due_at = next_due(epoch, schedule.recurrence, after=epoch.from_at)
@@ -53,11 +57,28 @@ def _epoch(job: Job, schedule: Schedule, *, after: datetime) -> ScheduleEpoch:
 
 def close_epoch(job: Job, epoch: ScheduleEpoch, *, at: datetime) -> None:
     """Stop planning: no tick of this epoch lies after `at`; saves the job."""
-    epoch.to_at = max(at, epoch.from_at)
+    epoch.to_at = end_of(epoch, job, at=at)
     epoch.save(update_fields=["to_at"])
     job.next_due_at = None
     job.save(update_fields=["next_due_at"])
     withdraw_links([epoch], now=at)
+
+
+def end_of(epoch: ScheduleEpoch, job: Job, *, at: datetime) -> datetime:
+    """Return where an open epoch ends if it is closed now: not before what has its verdicts."""
+    return max(at, epoch.from_at, job.planned_until or at)
+
+
+def _settled_until(job: Job, at: datetime) -> datetime:
+    """Return up to where the job's ticks have their verdicts, `at` if that is not later.
+
+    Planned further than `at` is a job whose start is still to come, or the clock was set back.
+    """
+    if job.planned_until is None or job.planned_until <= at:
+        return at
+    epochs = ScheduleEpoch.objects.filter(Q(to_at=None) | Q(to_at__gt=at), job=job)
+    ends = [(epoch.from_at, epoch.to_at or job.planned_until) for epoch in epochs]
+    return max([at, *(until for begin, until in ends if begin < until)])
 
 
 def open_epochs(jobs: list[Job]) -> dict[int, ScheduleEpoch]:

@@ -169,7 +169,8 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
     recurrence = epoch.recurrence()
     after = job.planned_until or epoch.from_at
     until = min(now, epoch.ends_at) if epoch.ends_at else now
-    if job.one_off:
+    stopped = standing.stopped(job, now)
+    if job.one_off and stopped is None:
         until = min(until, recurrence.next_after(after) or until)
     verdicts = judge(
         recurrence,
@@ -182,7 +183,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             catch_up_window=job.catch_up_window,
             overlap=job.overlap,
             free_slots=standing.free_slots(job),
-            stopped=standing.stopped(job, now),
+            stopped=stopped,
             trial=job.id in standing.tripped,
         ),
     )
