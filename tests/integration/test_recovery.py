@@ -9,9 +9,9 @@ from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publish import Publisher
 from scheduling.engine.recover import (
     end_unconfirmed_stops,
-    stop_overdue,
     expire_waiting,
     publish_unsent,
+    stop_overdue,
     take_from_lost_workers,
 )
 from scheduling.engine.sequence import number_events
