@@ -97,6 +97,13 @@ class Rig:
         return self.directory / "rig.log"
 
 
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return the processor time that a process of ours has used so far."""
+    text = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def a_rig(**given: Any) -> Iterator[Rig]:
     """Yield a rig in a temporary directory; nothing of it is left afterwards."""

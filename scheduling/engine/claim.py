@@ -17,6 +17,12 @@ from scheduling.models import Job, Run
 from scheduling.states import RunState
 from scheduling.transitions import claim
 
+# Of a run, so that a page of them is read without the rest.
+WHAT_A_MESSAGE_SAYS = (
+    *("id", "scope", "job_id", "task", "args", "params", "queue", "routing", "priority", "timeout"),
+    *("state", "attempt", "attempt_id", "retry_count", "publish_count"),
+)
+
 
 def claim_ready(scope: str, *, now: datetime) -> list[Run]:
     """Claim a page of the ready runs of a scope for which there is a slot, in claim order.
@@ -36,6 +42,7 @@ def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
             Run.objects.select_for_update(skip_locked=True, of=("self",))
             .open(RunState.READY)
             .filter(id__in=run_ids)
+            .only(*WHAT_A_MESSAGE_SAYS)
             .order_by("id")
         )
         chosen = _within_limits(sorted(ready, key=lambda run: (run.priority, run.id)), limits)

@@ -32,9 +32,9 @@ def send_message(
     else:
         name, message, run = parcel.task, _message(app, parcel), parcel
         headers = _headers(run, fenced=fenced)
-    app.amqp.send_task_message(
-        producer, name, message, headers=headers, retry=False, **{**_address(run), **options}
-    )
+    options = {**_address(app, run), **options}
+    options["declare"] = _to_declare(producer, options.get("queue"))
+    app.amqp.send_task_message(producer, name, message, headers=headers, retry=False, **options)
 
 
 def _message(app: Celery, run: Run) -> Any:
@@ -48,7 +48,7 @@ def _message(app: Celery, run: Run) -> Any:
         time_limit=hard,
         origin=_origin(),
         ignore_result=True,
-        create_sent_event=app.conf.task_send_sent_event,
+        create_sent_event=_tells_of_sending(app),
         argsrepr=_shown(run.args),
         kwargsrepr=_shown(run.params),
     )
@@ -65,7 +65,7 @@ def _batch_message(app: Celery, batch: Batch) -> Any:
         },
         origin=_origin(),
         ignore_result=True,
-        create_sent_event=app.conf.task_send_sent_event,
+        create_sent_event=_tells_of_sending(app),
         argsrepr="()",
         kwargsrepr=_shown({"task": batch.first.task, "runs": len(batch.runs)}),
     )
@@ -80,7 +80,7 @@ def _headers(run: Run, *, fenced: bool) -> dict[str, Any]:
     return {**asked, **fence}
 
 
-def _address(run: Run) -> dict[str, Any]:
+def _address(app: Celery, run: Run) -> dict[str, Any]:
     """Where the message goes: as stock beat would send it, an exchange counts with its key only.
 
     Our own queues are declared as the app declares them; what is foreign is taken as it is.
@@ -93,7 +93,7 @@ def _address(run: Run) -> dict[str, Any]:
         options["routing_key"] = run.routing["routing_key"]
     else:
         own = run.queue.startswith(f"{run.scope}.")
-        options["queue"] = run.queue if own else _foreign_queue(run.queue)
+        options["queue"] = app.amqp.queues[run.queue] if own else _foreign_queue(run.queue)
     return options
 
 
@@ -102,9 +102,22 @@ def is_routed(run: Run) -> bool:
     return bool(run.routing.get("exchange") and run.routing.get("routing_key"))
 
 
+def _to_declare(producer: Producer, queue: Any) -> list[Queue]:
+    """What the connection has not declared yet; Celery would bind a copy of it per message."""
+    if queue is None or queue.no_declare:
+        return []
+    channel: Any = producer.channel
+    return [] if hash(queue) in channel.connection.client.declared_entities else [queue]
+
+
 @cache
 def _foreign_queue(name: str) -> Queue:
     return Queue(name, Exchange(""), routing_key=name, no_declare=True)
+
+
+@cache
+def _tells_of_sending(app: Celery) -> bool:
+    return bool(app.conf.task_send_sent_event)
 
 
 @cache
