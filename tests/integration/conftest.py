@@ -1,4 +1,4 @@
-"""The cluster of real processes."""
+"""The cluster of real processes, and a database that nobody has touched."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Cluster
+from tests.elsewhere import untouched_database
 from tests.servers import Valkey
 
 
@@ -16,3 +17,10 @@ def cluster(transactional_db: None, tmp_path: Path, valkey_server: Valkey) -> It
     made = Cluster(tmp_path, valkey_server.url)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def untouched_database_url(tmp_path: Path) -> Iterator[str]:
+    """Yield an empty database, of the kind that the tests use."""
+    with untouched_database(tmp_path) as url:
+        yield url
