@@ -1,13 +1,8 @@
-r"""The states of a run, the ways between them, and why a planned tick may end without a run.
+"""The states of a run, the ways between them, and why a planned tick may end without a run.
 
-    pending -> ready -> queued -> running -> done | failed | timeout | cancelled
-       ^         |        |          |  \
-       |         v        v          |   stopping -> timeout | cancelled
-       |      skipped  skipped       |      |
-       +------- retry, lost ---------+------+      (released: back to ready)
-
-`queued`, `running` and `stopping` hold a slot. Names follow the office document (seed 004), whose
-`processing` is those three together.
+`docs/state_machine.md` draws them and says when each way is taken. `queued`, `running` and
+`stopping` hold a slot. Names follow the office document (seed 004), whose `processing` is those
+three together.
 """
 
 from enum import StrEnum
@@ -72,12 +67,16 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.READY: frozenset({RunState.QUEUED, RunState.SKIPPED, RunState.CANCELLED}),
     RunState.QUEUED: frozenset(
         {
-            *(RunState.RUNNING, RunState.READY, RunState.SKIPPED, RunState.CANCELLED),
-            RunState.FAILED,
+            *(RunState.RUNNING, RunState.SKIPPED, RunState.CANCELLED, RunState.FAILED),
             RunState.DONE,  # handed over to a worker that knows no ledger
         }
     ),
-    RunState.RUNNING: RAN | {RunState.STOPPING, RunState.PENDING, RunState.READY},
+    RunState.RUNNING: frozenset(
+        {
+            *(RunState.DONE, RunState.FAILED, RunState.TIMEOUT, RunState.STOPPING),
+            *(RunState.PENDING, RunState.READY),
+        }
+    ),
     RunState.STOPPING: frozenset({RunState.TIMEOUT, RunState.CANCELLED, RunState.PENDING}),
     # An operator's retry re-opens a run that ended (SPEC A19).
     RunState.DONE: frozenset({RunState.PENDING}),
