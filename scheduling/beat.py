@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.engine.tick import Engine
 from scheduling.errors import SchedulingError
+from scheduling.whole_turns import WholeTurns
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class LedgerScheduler(Scheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._targets_known = False
+        self._turns: WholeTurns | None = None
         super().__init__(*args, **kwargs)
         self.max_interval = settings.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
         self.engine = Engine(
@@ -36,9 +38,13 @@ class LedgerScheduler(Scheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Do what is due and return how many seconds the service may sleep."""
         del args, kwargs
-        if not self._targets_known:
-            self._learn_targets()
-        return self.engine.turn()
+        if self._turns is None:  # only now has Celery set its handlers
+            self._turns = WholeTurns()
+            self._turns.guard_signals()
+        with self._turns.turn():
+            if not self._targets_known:
+                self._learn_targets()
+            return self.engine.turn()
 
     def _learn_targets(self) -> None:
         """Once per process; a database that is not up yet is asked again at the next tick."""

@@ -72,6 +72,11 @@ class Cluster:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGTERM, and wait until it has finished what it was doing."""
+        process.terminate()
+        process.wait(timeout=60)
+
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
