@@ -55,6 +55,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_LOG_LEVEL: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     OPS_TARGETS: Json[dict[str, Target]] = {}
     OPS_ADOPT_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+    OPS_UNTRACKED_QUEUES: list[str] = []
     OPS_WORKER_CONCURRENCY: int = Field(default=2, ge=1, le=512)
     OPS_DEPLOYMENT: str = Field(default="", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     OPS_STOP_SECONDS: float | None = Field(default=None, ge=0, le=86_400)
@@ -97,11 +98,11 @@ class Environment(BaseModel, extra="ignore", frozen=True):
             raise ValueError("use https://key@host/number, as Sentry shows it") from None
         return value
 
-    @field_validator("OPS_ALLOWED_HOSTS", mode="before")
+    @field_validator("OPS_ALLOWED_HOSTS", "OPS_UNTRACKED_QUEUES", mode="before")
     @classmethod
-    def _split_hosts(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
-            return [host.strip() for host in value.split(",") if host.strip()]
+            return [name.strip() for name in value.split(",") if name.strip()]
         return value
 
     @field_validator("OPS_REDACTION_PATTERNS")

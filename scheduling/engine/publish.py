@@ -1,11 +1,12 @@
 """Publishes: after the commit, a message per claimed run, in batches, and notes which ones went.
 
 A message that cannot be sent is no loss: the run stays queued, unpublished, and recover sends it
-when the broker is back. Runs of a queue that only plain Celery workers serve are handed over.
+when the broker is back. Runs of a queue that only plain Celery workers serve are handed over;
+those of a foreign queue that nobody serves are held back.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from celery import Celery
@@ -16,10 +17,12 @@ from kombu.exceptions import OperationalError
 from scheduling.engine.batch import Parcel, pack, runs_of
 from scheduling.engine.delivery import Delivery, deliver
 from scheduling.engine.hand_over import hand_over_runs
+from scheduling.engine.message import is_routed
 from scheduling.engine.serving import Serving
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.states import RunState
+from scheduling.transitions import NOT_PUBLISHED
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class Publisher:
         """Send the messages of the runs, as far as the broker takes them; return how many."""
         if not runs:
             return 0
+        runs = self._but_held_back(runs)
         try:
             settled, handed_over = self._hand_over(runs, now)
         except OperationalError as error:
@@ -61,17 +65,23 @@ class Publisher:
         _note_published(sent, now)
         return len(sent)
 
-    def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
-        """Hand over what only plain workers serve; return the queues settled, and how many runs.
+    def _but_held_back(self, runs: Sequence[Run]) -> list[Run]:
+        """Leave out what nobody would get, and say so; recover tries it again in a few seconds.
 
-        Before the workers have been asked nothing goes to a queue that others may serve: recover
-        sends it a few seconds later.
+        Before the workers have been asked that is all that goes to a queue that others may serve.
         """
         if self.serving is None or not (foreign := self.serving.foreign({r.queue for r in runs})):
-            return set(), 0
+            return list(runs)
         if not self.serving.knows():
-            return foreign, 0
-        untracked = self.serving.untracked(foreign)
+            return [run for run in runs if run.queue not in foreign]
+        unserved = self.serving.unserved(foreign)
+        held = {run.pk: run for run in runs if run.queue in unserved and not is_routed(run)}
+        _note_unserved(held.values())
+        return [run for run in runs if run.pk not in held]
+
+    def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
+        """Hand over what only plain workers serve; return the queues settled, and how many runs."""
+        untracked = self.untracked({run.queue for run in runs})
         theirs = [run for run in runs if run.queue in untracked]
         if not theirs:
             return set(), 0
@@ -92,7 +102,17 @@ def _note_refused(parcel: Parcel, error: Exception) -> None:
     logger.warning("message_refused", extra={"queue": parcel.queue, "error": str(error)})
     text = configured_redactor().text(f"not published: {error}")
     refused = Run.objects.filter(id__in=[run.id for run in runs_of(parcel)])
-    refused.update(error=text, publish_count=F("publish_count") + 1)
+    refused.update(error=text, error_code=NOT_PUBLISHED, publish_count=F("publish_count") + 1)
+
+
+def _note_unserved(runs: Collection[Run]) -> None:
+    """Say on the runs why they do not start, once."""
+    for queue in {run.queue for run in runs}:
+        text = f"not published: no worker serves the queue {queue!r}"
+        held = Run.objects.open(RunState.QUEUED).filter(
+            id__in=[run.id for run in runs if run.queue == queue]
+        )
+        held.exclude(error=text).update(error=text, error_code=NOT_PUBLISHED)
 
 
 def _note_published(runs: Sequence[Run], now: datetime) -> None:

@@ -2,16 +2,20 @@
 
 Ours stand in the database. The others only answer to Celery's remote control, which takes a
 second: a thread asks, and only where there are queues that others might serve. A queue that only
-plain workers serve is *untracked*: its runs are handed over (DESIGN rule 4).
+plain workers serve is *untracked*: its runs are handed over (DESIGN rule 4). Until somebody says
+that he serves a foreign queue, its messages are held back: the next plain worker would run them
+all, and nobody would tell.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from celery import Celery
+from django.conf import settings
 from django.db import Error, connection
 
 from scheduling.models import WorkerProcess
@@ -21,6 +25,7 @@ logger = logging.getLogger(__name__)
 ASK_EVERY_SECONDS = 5.0
 ANSWER_SECONDS = 1.0
 REMEMBERED_SECONDS = 60.0  # a plain worker that is too busy to answer still serves
+FORMER_WORKERS = 100  # as many lives of ours are looked at, the newest, for a queue without any
 
 
 class Serving:
@@ -47,11 +52,23 @@ class Serving:
 
     def untracked(self, queues: Collection[str]) -> set[str]:
         """Return those of the queues that plain workers serve, and none of ours."""
-        since = time.monotonic() - REMEMBERED_SECONDS
-        plain = {queue for queue in self.foreign(queues) if self._seen.get(queue, 0.0) > since}
-        if not plain:
+        plain = self._plain(self.foreign(queues))
+        return plain - self._served_by_ours() if plain else set()
+
+    def unserved(self, queues: Collection[str]) -> set[str]:
+        """Return those of the foreign queues that nobody serves, as far as anybody has said.
+
+        A queue that only workers of ours were seen on stays theirs while they are restarted.
+        """
+        unknown = self.foreign(queues) - self._plain(queues)
+        if not unknown:
             return set()
-        return plain - {queue for served in self._live("queues") for queue in served}
+        return unknown - self._served_by_ours() - (self._once_served_by_ours() - self._seen.keys())
+
+    def _plain(self, queues: Iterable[str]) -> set[str]:
+        since = time.monotonic() - REMEMBERED_SECONDS
+        told = set(settings.OPS_UNTRACKED_QUEUES)
+        return {q for q in queues if q in told or self._seen.get(q, -math.inf) > since}
 
     def note(self, queues_by_node: Mapping[str, Collection[str]]) -> None:
         """Take what workers answered; those with the fence are known by their rows."""
@@ -87,3 +104,11 @@ class Serving:
     def _live(self, field: str) -> list[Any]:
         live = WorkerProcess.objects.live().filter(scope=self._scope)
         return list(live.values_list(field, flat=True))
+
+    def _served_by_ours(self) -> set[str]:
+        return {queue for served in self._live("queues") for queue in served}
+
+    def _once_served_by_ours(self) -> set[str]:
+        lives = WorkerProcess.objects.filter(scope=self._scope).order_by("-started_at")
+        newest = lives.values_list("queues", flat=True)[:FORMER_WORKERS]
+        return {queue for served in newest for queue in served}

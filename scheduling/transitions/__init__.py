@@ -12,13 +12,12 @@ goes to workers that know no ledger. `rows` is what they share.
 
 from scheduling.transitions.claiming import claim
 from scheduling.transitions.finishing import end_stopping, finish, lose, release
-from scheduling.transitions.handing_over import HANDED_OVER, hand_over, mark_sent, unmark_sent
-from scheduling.transitions.outcome import policy_of
+from scheduling.transitions.handing_over import hand_over, mark_sent, unmark_sent
 from scheduling.transitions.reopening import reopen
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import (
     HARD_LIMIT_MARGIN,
-    UNKNOWN_TASK,
+    NOT_PUBLISHED,
     UNSTARTABLE,
     fail_unstarted,
     note_unknown_task,
@@ -28,9 +27,8 @@ from scheduling.transitions.stopping import cancel, note_stop_delivered, time_ou
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
-    "HANDED_OVER",
     "HARD_LIMIT_MARGIN",
-    "UNKNOWN_TASK",
+    "NOT_PUBLISHED",
     "UNSTARTABLE",
     "cancel",
     "claim",
@@ -44,7 +42,6 @@ __all__ = [
     "note_stop_delivered",
     "note_unknown_task",
     "open_runs",
-    "policy_of",
     "release",
     "reopen",
     "skip",

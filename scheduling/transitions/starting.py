@@ -17,6 +17,8 @@ from scheduling.transitions.rows import locked, locked_by_fence, move, tell
 UNKNOWN_TASK = "UnknownTask"
 CANNOT_STOP = "CannotStop"
 UNSTARTABLE = (UNKNOWN_TASK, CANNOT_STOP)
+NOT_PUBLISHED = "NotPublished"
+BEFORE_THE_START = (*UNSTARTABLE, NOT_PUBLISHED)  # what a start proves to be over
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 STARTED_FIELDS = [
     "state", "reason", "error", "error_code", "started_at", "worker", "deadline_at",
@@ -59,7 +61,7 @@ def start(
 def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: datetime) -> None:
     move(run, RunState.RUNNING)
     run.reason = ""
-    if run.error_code in UNSTARTABLE:  # this worker can, after all
+    if run.error_code in BEFORE_THE_START:
         run.error = run.error_code = ""
     run.started_at, run.worker = now, worker
     run.deadline_at = now + limit if limit is not None else None

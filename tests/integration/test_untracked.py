@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from scheduling.clock import database_now
@@ -57,7 +58,7 @@ def test_a_plain_worker_runs_each_tick_of_an_adopted_row_once(
     done = Run.objects.filter(state=RunState.DONE, reason="handed_over")
     wait_for(lambda: done.count() >= 5, seconds=60, what="five ticks are handed over")
     for beat in beats:
-        cluster.kill(beat)
+        cluster.end(beat)
     wait_for(
         lambda: len(seen.read_text().split()) == done.count(),
         seconds=20,
@@ -86,6 +87,52 @@ def test_nothing_goes_to_a_foreign_queue_before_the_workers_were_asked(
     assert Publisher(app, serving).publish(runs, now=database_now()) == 0
     assert Run.objects.get().published_at is None
     serving.stop()
+
+
+def test_what_nobody_serves_is_held_back_and_says_so_until_a_worker_comes(
+    make_job: JobMaker, app: Celery
+) -> None:
+    """A plain worker that came later would run it, and the ledger would take it for expired."""
+    serving = Serving(app, "real")
+    serving.note({})
+    publisher = Publisher(app, serving)
+    (run,) = claimed(make_job, "unserved")
+    assert publisher.publish([run], now=database_now()) == 0
+    run.refresh_from_db()
+    assert run.published_at is None
+    assert run.error == "not published: no worker serves the queue 'unserved'"
+
+    serving.note({"plain@host": ["unserved"]})
+    assert publisher.publish([run], now=database_now()) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason, run.error) == (RunState.DONE, "handed_over", "")
+
+
+def test_what_our_workers_served_stays_theirs_while_they_are_restarted(
+    make_job: JobMaker, app: Celery
+) -> None:
+    now = database_now()
+    WorkerProcess.objects.create(
+        scope="real", hostname="ours@host", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        queues=["once-ours"], started_at=now, stopped_at=now,
+    )  # fmt: skip
+    serving = Serving(app, "real")
+    serving.note({})
+    (run,) = claimed(make_job, "once-ours")
+    assert Publisher(app, serving).publish([run], now=now) == 1
+    run.refresh_from_db()
+    assert (run.state, run.error) == (RunState.QUEUED, "")
+    assert run.published_at == now
+
+
+@override_settings(OPS_UNTRACKED_QUEUES=["mute"])
+def test_a_queue_whose_workers_never_answer_can_be_named(make_job: JobMaker, app: Celery) -> None:
+    serving = Serving(app, "real")
+    serving.note({})
+    (run,) = claimed(make_job, "mute")
+    assert Publisher(app, serving).publish([run], now=database_now()) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.DONE, "handed_over")
 
 
 def test_what_is_handed_over_carries_no_fence_and_is_done(make_job: JobMaker, app: Celery) -> None:
