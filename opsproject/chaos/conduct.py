@@ -78,6 +78,7 @@ def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
             *_account_violations(),
             *(Violation("cluster", text) for text in seen),
             *(Violation("operator", text) for text in meddler.failures),
+            *(Violation("watcher", text) for text in watcher.failures),
         ],
     )
 

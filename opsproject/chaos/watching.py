@@ -1,5 +1,6 @@
 """Looks at the ledger all the while: how far it is, and that no job holds a slot too many."""
 
+import logging
 import threading
 from collections import defaultdict
 
@@ -10,6 +11,8 @@ from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.history import Excess
 from scheduling.clock import OUTAGE, database_now
 from scheduling.models import Job, Run, SkippedTicks
+
+logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.2
 
@@ -23,6 +26,7 @@ class Watcher(threading.Thread):
         self.ticks = 0
         self.ended = 0
         self.excesses: list[Excess] = []
+        self.failures: list[str] = []
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -32,6 +36,10 @@ class Watcher(threading.Thread):
                 self._look()
             except OUTAGE:
                 connection.close()
+            except Exception as error:
+                # A watcher that ended unnoticed would vouch for limits that nobody looked at.
+                logger.exception("watcher_failed")
+                self.failures.append(f"{type(error).__name__}: {error}")
         connection.close()
 
     def stop(self) -> None:

@@ -44,17 +44,21 @@ REPLANNING = ("reschedule_mode", "next_delay", "enabled")
 def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> Job:
     """Set policy fields; raise InvalidJob, and change nothing, if one does not fit.
 
-    `enabled` is one of them where no periodic task says it.
+    `enabled` may be changed here only where there is no periodic task; otherwise that row decides.
     """
     job = Job.objects.select_for_update().get(pk=job.pk)
+    for name in changes:
+        if name not in POLICY_FIELDS and (name != "enabled" or job.schedule is not None):
+            raise InvalidJob(name, "is not part of the policy: edit the periodic task instead")
+    changes = {name: value for name, value in changes.items() if getattr(job, name) != value}
+    if not changes:
+        return job
     now = database_now()
-    replanned = any(getattr(job, name) != changes[name] for name in REPLANNING if name in changes)
+    replanned = any(name in changes for name in REPLANNING)
     if replanned:
         settle(job, now=now)
     before = {name: _plain(getattr(job, name)) for name in changes}
     for name, value in changes.items():
-        if name not in POLICY_FIELDS and (name != "enabled" or job.schedule is not None):
-            raise InvalidJob(name, "is not part of the policy: edit the periodic task instead")
         setattr(job, name, value)
     check_fields(job)
     job.save(update_fields=list(changes))

@@ -1,4 +1,4 @@
-"""Makes the jobs that the setting OPS_TARGETS names; from then on the row decides (SPEC A14)."""
+"""Creates a job for each entry of OPS_TARGETS without one; then the job decides (SPEC A14)."""
 
 from contextlib import suppress
 from datetime import timedelta

@@ -41,5 +41,5 @@ def trigger_run(
 
 
 def _key(job: Job, idempotency_key: str) -> str:
-    """A key is the job's, whatever its length and letters."""
+    """Keys are unique in a scope, so the job id goes in; a hash can be stored whatever the key."""
     return hashlib.sha256(f"{job.job_id}\n{idempotency_key}".encode("utf-8", "replace")).hexdigest()

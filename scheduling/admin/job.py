@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -83,10 +83,15 @@ class JobAdmin(admin.ModelAdmin[Job]):
         """Hand the changed fields to the action that every door calls."""
         del change
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
+        change_policy(obj, operator_of(request), changes)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form again when the action refuses: nothing was changed, and nothing logged."""
         try:
-            change_policy(obj, operator_of(request), changes)
+            return super().changeform_view(request, *args, **kwargs)
         except SchedulingError as error:
-            self.message_user(request, f"{obj} is unchanged. {error}", messages.ERROR)
+            self.message_user(request, f"Nothing was changed. {error}", messages.ERROR)
+            return HttpResponseRedirect(request.path)
 
     @admin.display(description="periodic task")
     def periodic_task(self, job: Job) -> str:

@@ -36,7 +36,9 @@ class Hindrances:
     def reason_to_skip(self, link: Run, *, now: datetime) -> SkipReason | None:
         """Return why a due link, read with its job, may not start; None if it may."""
         job = link.job
-        if job is None or job.pk in self.paused:
+        if job is None:
+            raise ValueError(f"run {link.pk} is no link of a chain: it has no job")
+        if job.pk in self.paused:
             return SkipReason.PAUSED
         cooled_at = self.cooled_at(job)
         if cooled_at is not None and now < cooled_at:

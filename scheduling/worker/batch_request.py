@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.worker import state
 
+from scheduling.fence import Fence
 from scheduling.worker import endings
 from scheduling.worker.child import trace_batch
 from scheduling.worker.fenced import FencedRequest
@@ -54,11 +55,12 @@ class BatchRequest(FencedRequest):
         for fence, (run_failed, report, _) in zip(granted, value, strict=True):
             read = endings.failure if run_failed else endings.success
             ending = self._read(read, fence, report)
-            runtime.recorder.record_end(ending, partial(self._note_end, seconds))
+            runtime.recorder.record_end(ending, partial(self._note_end, fence, seconds))
 
-    def _note_end(self, seconds: float, recorded: bool) -> None:  # noqa: FBT001 an Answer
+    def _note_end(self, fence: Fence, seconds: float, recorded: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread."""
-        del recorded
+        if not recorded:
+            logger.info("late_result_ignored", extra={"fence": str(fence)})
         self._unanswered -= 1
         if not self._unanswered:
             runtime.mailbox.post(partial(self._settle, partial(self._after_success, seconds)))

@@ -3,6 +3,7 @@
 import pytest
 from django.apps import apps
 from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -87,19 +88,40 @@ def test_a_breaker_is_reset_by_hand(admin_client: Client, make_job: JobMaker) ->
     }
 
 
-def test_the_policy_is_edited_through_its_action(admin_client: Client, make_job: JobMaker) -> None:
-    job = make_job()
+def save_policy(client: Client, job: Job, **policy: object) -> list[str]:
+    """Post the form of a job as a browser does, some fields changed; return what it is told."""
     url = reverse("admin:scheduling_job_change", args=[job.pk])
-    form = admin_client.get(url).context["adminform"].form
+    form = client.get(url).context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
     data = {name: "" if value is None else value for name, value in values.items()}
-    data |= {"non_retryable_codes": "[]", "initial-non_retryable_codes": "[]"}  # as a browser does
+    data |= {"non_retryable_codes": "[]", "initial-non_retryable_codes": "[]"}
     inline = {"pauses-TOTAL_FORMS": 0, "pauses-INITIAL_FORMS": 0}
-    response = admin_client.post(url, {**data, **inline, "max_parallel": 4})
-    assert response.status_code == 302
+    response = client.post(url, {**data, **inline, **policy}, follow=True)
+    return [str(message) for message in response.context["messages"]]
+
+
+def test_the_policy_is_edited_through_its_action(admin_client: Client, make_job: JobMaker) -> None:
+    job = make_job()
+    save_policy(admin_client, job, max_parallel=4)
     job.refresh_from_db()
     assert job.max_parallel == 4
     assert AuditEntry.objects.get(action="change_policy").after == {"max_parallel": 4}
+
+
+def test_a_policy_that_contradicts_itself_is_refused_and_nothing_says_otherwise(
+    admin_client: Client, make_job: JobMaker
+) -> None:
+    job = make_job()
+    (message,) = save_policy(admin_client, job, retry_base="00:01:00", retry_cap="00:00:01")
+    assert message.startswith("Nothing was changed. retry_cap: ")
+    job.refresh_from_db()
+    assert (job.retry_base, job.retry_cap) == (None, None)
+    assert not LogEntry.objects.exists()
+
+
+def test_saving_a_policy_as_it_is_leaves_no_trace(admin_client: Client, make_job: JobMaker) -> None:
+    save_policy(admin_client, make_job())
+    assert not AuditEntry.objects.filter(action="change_policy").exists()
 
 
 def test_every_page_of_every_model_opens(admin_client: Client, make_job: JobMaker) -> None:
