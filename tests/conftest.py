@@ -18,7 +18,7 @@ from scheduling.models import Job, Run
 from scheduling.recurrence import Crontab, Interval
 from tests.servers import Valkey, running_rabbitmq
 
-# These machines are shared: how long an example took says nothing about the code.
+# The examples run on machines of any speed.
 hypothesis.settings.register_profile("ops", deadline=None)
 hypothesis.settings.load_profile("ops")
 

@@ -90,7 +90,7 @@ def plan_links(jobs: Sequence[Job], *, now: datetime, resumed: bool = False) -> 
 
 
 def resume_chain(job: Job, *, now: datetime) -> None:
-    """Begin the chain of a locked job, in queue mode or not, anew: its pause is over."""
+    """Start the chain of a locked job again from now, if it is in queue mode: its pause is over."""
     if job.is_chained:
         plan_links([job], now=now, resumed=True)
 

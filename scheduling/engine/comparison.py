@@ -39,7 +39,7 @@ def edit_of(
 
     A row that says something wrong changes nothing but `schedule_error`, so that the job goes on
     as it was; only that it is disabled is believed at once. A job that was set aside by an error
-    of its own gets an empty edit: whoever looks at it under the lock brings it back.
+    of its own gets an empty edit, so that `edits` looks at it under the lock and plans it again.
     """
     try:
         fields = _differences(row, job)

@@ -54,14 +54,17 @@ def delay_queue_name(scope: str, job_id: str) -> str:
 
 
 def _mark(links: Sequence[Run], at: datetime | None) -> None:
-    """Note that the message that waits says what the link says; `arrivals` asks for it."""
+    """Set `published_at` where the message at the broker is current, or clear it (None).
+
+    `arrivals` starts only links that have it.
+    """
     if links:
         waiting = Run.objects.waiting_links().filter(id__in=[link.pk for link in links])
         waiting.update(published_at=at)
 
 
 def _may_wait(link: Run) -> bool:
-    """Only in front of our own queues is everybody behind the fence, which checks an arrival."""
+    """Only the workers of our own queues are sure to check at the fence that the link may start."""
     return link.queue.startswith(f"{link.scope}.") and not is_routed(link)
 
 

@@ -16,7 +16,7 @@ from django.db.models import Model
 
 BITS = 6
 BUCKET = 1 << BITS
-# Of three buckets two are surely whole; a page is never longer than a turn may take.
+# The last bucket of a page may be cut and is read again: with three, every page gets on.
 FEWEST_ROWS, MOST_ROWS = 3 * BUCKET, 2_000
 PAGE_SECONDS = 0.005
 EMPTY = array("q", bytes(8 * BUCKET))

@@ -2,9 +2,10 @@
 
 A stretch is folded only whole: its edge stays before the first run that is open or ended lately,
 and a stretch of skipped ticks that reaches over the edge is cut there, to the tick. Every verdict
-that is taken away is counted once; a row that claims other ticks than its schedule has keeps its
-number, so that the damage still shows in the totals. Epochs are never folded: the planned ticks of
-pruned days are computed from them, and there is one per edit of the schedule, not one per tick.
+that is taken away is counted once. A row whose count disagrees with the schedule is folded with
+the count it has, so that `ledger --check` still reports it. Epochs are never folded: the planned
+ticks of pruned days are computed from them, and there is one per edit of the schedule, not one per
+tick.
 """
 
 from collections import Counter

@@ -1,8 +1,9 @@
 """Links: the planned runs of a chain, and how one that still waits is taken back (SPEC A8).
 
-A link waits as `pending`, holding no slot, with `not_before` = when it is due. That is its tick
-too, unless it was taken back before: then its tick is that moment, so that it lies within its
-epoch and is in the way of nothing that another schedule plans. The caller holds the job's lock.
+A link waits as `pending`, holding no slot, with `not_before` = when it is due; `scheduled_for` is
+the same instant. When a waiting link is withdrawn, `scheduled_for` moves back to that moment, so
+that it lies within its epoch and cannot collide with a tick of the next schedule. The caller holds
+the job's lock.
 """
 
 from collections.abc import Iterable

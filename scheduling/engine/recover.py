@@ -105,7 +105,7 @@ def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     unsent = Run.objects.open(RunState.QUEUED).filter(
         scope=scope, published_at=None, queued_at__lt=now - PUBLISH_LEASE
     )
-    # What was refused before stands behind, or it would hold up the rest.
+    # Runs whose message was refused come last, or they would fill the batch.
     in_order = unsent.order_by("publish_count", "priority", "id")[:BATCH]
     return publisher.publish([run for run in in_order if _is_worth_a_try(run, now)], now=now)
 

@@ -132,7 +132,7 @@ class Scan:
             self._rests_until = monotonic + REST_PER_WORK * self._work_seconds
         if kind == TASKS:
             return [Listed(keys)] if keys else []
-        # The first round compares every task after the schedules were learned.
+        # In the first round there is nothing to compare with: it compares every task afterwards.
         parts = range(0, 0 if learning else len(keys), MOST_SCHEDULES)
         return [Sharing(kind, keys[part : part + MOST_SCHEDULES]) for part in parts]
 

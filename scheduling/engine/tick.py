@@ -90,7 +90,10 @@ class Engine:
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
             self.publisher.available = True
-            did_something = self._do(self._flow(), now) | self._do(self._due_upkeep(), now)
+            did_something = self._do(self._planning(), now)
+            self._in_use = states_of_open_runs()
+            did_something |= self._do(self._starting(), now)
+            did_something |= self._do(self._due_upkeep(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
@@ -100,14 +103,18 @@ class Engine:
         connection.close()
         return OUTAGE_WAIT_SECONDS
 
-    def _flow(self) -> Steps:
-        """What turns a due tick into a message; each returns whether there may be more."""
+    def _planning(self) -> Steps:
+        """What turns a due tick into a run; each returns whether there may be more."""
         return (
             Step(self._follow_schedules),
             Step(partial(end_pauses, self.scope)),
             Step(partial(plan_due_jobs, self.scope)),
             Step(self._tend_chains),
-            Step(self._look_around),
+        )
+
+    def _starting(self) -> Steps:
+        """What turns a run into a message."""
+        return (
             Step(partial(resolve_waiting, self.scope), of=PENDING),
             Step(self._claim_and_publish),
         )
@@ -137,10 +144,6 @@ class Engine:
         if chains:
             wait_at_broker(self.publisher.app, tend_chains(chains, now=now), now=now)
         return bool(chains)
-
-    def _look_around(self, *, now: datetime) -> None:
-        del now
-        self._in_use = states_of_open_runs()
 
     def _claim_and_publish(self, *, now: datetime) -> bool:
         claimed = claim_ready(self.scope, now=now)

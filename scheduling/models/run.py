@@ -12,7 +12,7 @@ from scheduling.models.schedule import ScheduleEpoch
 from scheduling.models.worker import WorkerProcess
 from scheduling.states import FINAL, HOLDING_SLOT, Outcome, RunState, Trigger
 
-# No other planned run is there before its time (SPEC A8).
+# A planned run of a chain that nobody has claimed: only these exist before they are due (SPEC A8).
 WAITING_LINK = Q(attempt=0, scheduled_for__isnull=False, not_before__isnull=False)
 
 
@@ -37,7 +37,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.open(*HOLDING_SLOT)
 
     def due(self, now: datetime) -> "RunQuerySet":
-        """Pending runs that wait for nothing but this moment; links of chains do for more."""
+        """Pending runs whose wait is over; `due_links` sees to the waiting links of chains."""
         return self.open(RunState.PENDING).filter(
             Q(not_before=None) | Q(not_before__lte=now),
             Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),

@@ -15,10 +15,10 @@ HANDED_OVER = "handed_over"
 
 
 def mark_sent(run_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
-    """Note on queued runs, before their only message goes, that it did; return which they are.
+    """Set `published_at` before the only message of queued runs is sent; return the ids set.
 
-    Whoever finds the mark without the end after a crash does not send again: a tick may not run
-    twice, and nobody would tell.
+    After a crash a run that is marked and has not ended is not sent again: a plain worker may be
+    running it, and would not tell us.
     """
     with transaction.atomic():
         won = [run for run in locked(run_ids, {RunState.QUEUED}) if run.published_at is None]
