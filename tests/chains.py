@@ -9,7 +9,6 @@ from scheduling.ending import Ending
 from scheduling.engine.chain import follow
 from scheduling.engine.due_links import due_chains, tend_chains
 from scheduling.engine.schedules import Schedule
-from scheduling.fence import Fence
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Crontab
@@ -67,11 +66,11 @@ def start_due(*, now: datetime) -> list[Run]:
     tend(now=now)
     claimed = claim_all(now=now)
     worker = WorkerProcess.objects.first() or a_worker()
-    start([Fence(run.pk, run.attempt) for run in claimed], worker_id=worker.pk, now=now)
+    start([run.fence for run in claimed], worker_id=worker.pk, now=now)
     return list(Run.objects.filter(pk__in=[run.pk for run in claimed]))
 
 
 def end(run: Run, *, now: datetime, outcome: Outcome = Outcome.DONE) -> list[Run]:
     """Do what a worker does at the end of a link; return the links that it plans."""
-    finish([Ending(fence=Fence(run.pk, run.attempt), outcome=outcome)], now=now)
+    finish([Ending(fence=run.fence, outcome=outcome)], now=now)
     return follow([run.job_id or 0], now=now)

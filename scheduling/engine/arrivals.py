@@ -33,7 +33,7 @@ def start_arrived(
         return set()
     with transaction.atomic():
         claimed = _claim(list(links), {job_id for job_id in links.values() if job_id}, now)
-        won = [Fence(run.pk, run.attempt) for run in claimed]
+        won = [run.fence for run in claimed]
         return start(won, worker_id=worker_id, now=now, limits=limits) if won else set()
 
 

@@ -107,7 +107,7 @@ class _Standing:
     def of(cls, jobs: Sequence[Job]) -> "_Standing":
         ids = [job.pk for job in jobs]
         return cls(
-            epochs=open_epochs(list(jobs)), newest=_newest_runs(ids), hindrances=Hindrances.of(ids)
+            epochs=open_epochs(jobs), newest=_newest_runs(ids), hindrances=Hindrances.of(ids)
         )
 
 

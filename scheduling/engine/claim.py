@@ -4,13 +4,11 @@ Slots are never counters: used = runs of the job that are queued, running or sto
 the job row is locked, so that two claimers cannot both take the last one (DESIGN rules 1 and 7).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
 
 from scheduling.engine.candidates import claimable
 from scheduling.models import Job, Run
@@ -59,15 +57,7 @@ def _lock_jobs(run_ids: Sequence[UUID]) -> dict[int, int]:
 
 
 def _within_limits(runs: Sequence[Run], limits: dict[int, int]) -> list[Run]:
-    used = Counter(
-        dict(
-            Run.objects.holding_slot()
-            .filter(job_id__in=limits)
-            .order_by()
-            .values_list("job_id")
-            .annotate(Count("id"))
-        )
-    )
+    used = Run.objects.holding_slot().count_by_job(limits)
     chosen = []
     for run in runs:
         if run.job_id is not None:

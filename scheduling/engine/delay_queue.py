@@ -65,7 +65,7 @@ def _mark(links: Sequence[Run], at: datetime | None) -> None:
 
 def _may_wait(link: Run) -> bool:
     """Only the workers of our own queues are sure to check at the fence that the link may start."""
-    return link.queue.startswith(f"{link.scope}.") and not is_routed(link)
+    return link.is_for_own_queue and not is_routed(link)
 
 
 def _is_rabbitmq(app: Celery) -> bool:

@@ -3,6 +3,7 @@
 The caller holds the lock of the job row and has settled what was due before.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db.models import Q
@@ -81,7 +82,7 @@ def _settled_until(job: Job, at: datetime) -> datetime:
     return max([at, *(until for begin, until in ends if begin < until)])
 
 
-def open_epochs(jobs: list[Job]) -> dict[int, ScheduleEpoch]:
+def open_epochs(jobs: Sequence[Job]) -> dict[int, ScheduleEpoch]:
     """Return the open epochs of jobs, by the job's primary key."""
     found = ScheduleEpoch.objects.filter(job_id__in=[job.pk for job in jobs], to_at=None)
     return {epoch.job_id: epoch for epoch in found}

@@ -1,4 +1,4 @@
-"""What keeps a due link from starting: the same verdicts that a tick gets (SPEC A4, A11, A13)."""
+"""What keeps a job from running what falls due: a pause, an open breaker (SPEC A11, A13)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +28,13 @@ class Hindrances:
             },
         )
 
+    def stopped(self, job: Job, *, now: datetime) -> SkipReason | None:
+        """Return why nothing of the job may start now; None if something may."""
+        if job.pk in self.paused:
+            return SkipReason.PAUSED
+        cooled_at = self.cooled_at(job)
+        return SkipReason.BREAKER_OPEN if cooled_at is not None and now < cooled_at else None
+
     def cooled_at(self, job: Job) -> datetime | None:
         """Until when the job's breaker lets nothing through; then comes the trial."""
         tripped_at = self.tripped.get(job.pk)
@@ -38,12 +45,6 @@ class Hindrances:
         job = link.job
         if job is None:
             raise ValueError(f"run {link.pk} is no link of a chain: it has no job")
-        if job.pk in self.paused:
-            return SkipReason.PAUSED
-        cooled_at = self.cooled_at(job)
-        if cooled_at is not None and now < cooled_at:
-            return SkipReason.BREAKER_OPEN
-        due = link.not_before or now
-        if job.misfire == MisfirePolicy.SKIP and now - due > job.misfire_grace:
-            return SkipReason.MISSED
-        return None
+        missed = now - (link.not_before or now) > job.misfire_grace
+        late = SkipReason.MISSED if missed and job.misfire == MisfirePolicy.SKIP else None
+        return self.stopped(job, now=now) or late

@@ -9,7 +9,7 @@ from celery.utils.nodenames import anon_nodename
 from kombu import Exchange, Producer, Queue
 
 from scheduling.engine.batch import Batch, Parcel
-from scheduling.fence import BATCH_TASK, HEADER, RETRIES_HEADER, Fence, join_fences
+from scheduling.fence import BATCH_TASK, HEADER, RETRIES_HEADER, join_fences
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.redaction import clip
@@ -28,7 +28,7 @@ def send_message(
     """
     if isinstance(parcel, Batch):
         name, message, run = BATCH_TASK, _batch_message(app, parcel), parcel.first
-        headers = {HEADER: join_fences(Fence(run.id, run.attempt) for run in parcel.runs)}
+        headers = {HEADER: join_fences(run.fence for run in parcel.runs)}
     else:
         name, message, run = parcel.task, _message(app, parcel), parcel
         headers = _headers(run, fenced=fenced)
@@ -76,7 +76,7 @@ def _headers(run: Run, *, fenced: bool) -> dict[str, Any]:
     asked: dict[str, Any] = run.routing.get("headers", {})
     if not fenced:
         return asked
-    fence = {HEADER: str(Fence(run.id, run.attempt)), RETRIES_HEADER: run.retry_count}
+    fence = {HEADER: str(run.fence), RETRIES_HEADER: run.retry_count}
     return {**asked, **fence}
 
 
@@ -92,7 +92,7 @@ def _address(app: Celery, run: Run) -> dict[str, Any]:
         options["exchange"] = run.routing["exchange"]
         options["routing_key"] = run.routing["routing_key"]
     else:
-        own = run.queue.startswith(f"{run.scope}.")
+        own = run.is_for_own_queue
         options["queue"] = app.amqp.queues[run.queue] if own else _foreign_queue(run.queue)
     return options
 

@@ -13,18 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.bulk import update_rows
 from scheduling.clock import OUTAGE
-from scheduling.engine.epochs import next_due
+from scheduling.engine.epochs import next_due, open_epochs
+from scheduling.engine.hindrance import Hindrances
 from scheduling.engine.new_run import planned_run
 from scheduling.engine.skipped import write_skipped
 from scheduling.logs import configured_redactor
-from scheduling.models import Job, JobStatus, Pause, Run, ScheduleEpoch, SkippedTicks
+from scheduling.models import Job, Run, ScheduleEpoch, SkippedTicks
 from scheduling.models.job import RescheduleMode
-from scheduling.states import SkipReason
 from scheduling.transitions import open_runs
 from scheduling.verdicts import Situation, judge
 
@@ -114,54 +113,27 @@ def write(planned: Planned) -> None:
         PeriodicTask.objects.filter(job__epochs__in=planned.spent).update(enabled=False)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Standing:
     """What is known of a batch of jobs besides their rows, read in four queries."""
 
     epochs: dict[int, ScheduleEpoch]
-    paused: set[int]
-    tripped: dict[int, datetime]
-    open_runs: Counter[int]
+    hindrances: Hindrances
+    unended: Counter[int]
 
     @classmethod
     def of(cls, jobs: Sequence[Job]) -> "_Standing":
-        ids = [job.id for job in jobs]
+        ids = [job.pk for job in jobs]
         return cls(
-            epochs={
-                epoch.job_id: epoch
-                for epoch in ScheduleEpoch.objects.filter(job_id__in=ids, to_at=None)
-            },
-            paused=set(
-                Pause.objects.active().filter(job_id__in=ids).values_list("job_id", flat=True)
-            ),
-            tripped={
-                status.job_id: status.tripped_at
-                for status in JobStatus.objects.filter(job_id__in=ids, tripped_at__isnull=False)
-                if status.tripped_at is not None
-            },
-            open_runs=Counter(
-                dict(
-                    Run.objects.open()
-                    .filter(job_id__in=ids)
-                    .order_by()
-                    .values_list("job_id")
-                    .annotate(Count("id"))
-                )
-            ),
+            epochs=open_epochs(jobs),
+            hindrances=Hindrances.of(ids),
+            unended=Run.objects.open().count_by_job(ids),
         )
-
-    def stopped(self, job: Job, now: datetime) -> SkipReason | None:
-        if job.id in self.paused:
-            return SkipReason.PAUSED
-        tripped_at = self.tripped.get(job.id)
-        if tripped_at is not None and now < tripped_at + job.breaker_cooldown:
-            return SkipReason.BREAKER_OPEN
-        return None
 
     def free_slots(self, job: Job) -> int:
         # Half open: the breaker lets one trial through (SPEC A13).
-        limit = 1 if job.id in self.tripped else job.max_parallel
-        return limit - self.open_runs[job.id]
+        limit = 1 if job.pk in self.hindrances.tripped else job.max_parallel
+        return limit - self.unended[job.pk]
 
 
 def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) -> None:
@@ -169,7 +141,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
     recurrence = epoch.recurrence()
     after = job.planned_until or epoch.from_at
     until = min(now, epoch.ends_at) if epoch.ends_at else now
-    stopped = standing.stopped(job, now)
+    stopped = standing.hindrances.stopped(job, now=now)
     if job.one_off and stopped is None:
         until = min(until, recurrence.next_after(after) or until)
     verdicts = judge(
@@ -184,7 +156,7 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             overlap=job.overlap,
             free_slots=standing.free_slots(job),
             stopped=stopped,
-            trial=job.id in standing.tripped,
+            trial=job.pk in standing.hindrances.tripped,
         ),
     )
     planned.runs += [planned_run(job, epoch, recurrence, tick, now) for tick in verdicts.runs]

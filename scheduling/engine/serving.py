@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from scheduling.models import WorkerProcess
+from scheduling.queues import is_own_queue
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Serving:
 
     def foreign(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that are not our scope's own, and others may serve."""
-        return {queue for queue in queues if not queue.startswith(f"{self._scope}.")}
+        return {queue for queue in queues if not is_own_queue(queue, self._scope)}
 
     def knows(self) -> bool:
         """Whether the workers have been asked yet; begins to ask."""

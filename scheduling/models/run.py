@@ -1,15 +1,19 @@
 """A run, one row of the ledger, and its attempts."""
 
+from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
+from scheduling.fence import Fence
 from scheduling.models.job import Job
 from scheduling.models.schedule import ScheduleEpoch
 from scheduling.models.worker import WorkerProcess
+from scheduling.queues import is_own_queue
 from scheduling.states import FINAL, HOLDING_SLOT, Outcome, RunState, Trigger
 
 # A planned run of a chain that nobody has claimed: only these exist before they are due (SPEC A8).
@@ -47,6 +51,11 @@ class RunQuerySet(models.QuerySet["Run"]):
     def waiting_links(self) -> "RunQuerySet":
         """Planned runs of jobs in queue mode that wait for their time, here or at the broker."""
         return self.open(RunState.PENDING).filter(WAITING_LINK)
+
+    def count_by_job(self, job_pks: Collection[int]) -> Counter[int]:
+        """Return how many there are of each of the jobs, by its primary key."""
+        runs = self.filter(job_id__in=job_pks).order_by().values_list("job_id")
+        return Counter(dict(runs.annotate(Count("id"))))
 
     def in_claim_order(self) -> "RunQuerySet":
         """Lower priority number first, then age (a UUIDv7 grows with time)."""
@@ -152,6 +161,16 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job or self.task} {self.id}"
+
+    @property
+    def fence(self) -> Fence:
+        """Its current attempt, as messages and workers name it."""
+        return Fence(self.id, self.attempt)
+
+    @property
+    def is_for_own_queue(self) -> bool:
+        """Whether its queue is one of its scope's own, or one that others may serve too."""
+        return is_own_queue(self.queue, self.scope)
 
 
 class Attempt(models.Model):

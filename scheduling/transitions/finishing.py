@@ -40,7 +40,7 @@ def finish(endings: Collection[Ending], *, now: datetime) -> set[Fence]:
     with transaction.atomic():
         won = locked_by_fence(by_fence, RunState.RUNNING, RunState.STOPPING)
         stops = _stops_of(won)
-        reports = {run.id: by_fence[_fence(run)] for run in won}
+        reports = {run.id: by_fence[run.fence] for run in won}
         return _end(won, {**reports, **stops}, now, gone=set(stops))
 
 
@@ -72,7 +72,7 @@ def release(
         Attempt.objects.filter(id__in=[run.attempt_id for run in won]).update(
             finished_at=now, outcome=Outcome.RELEASED
         )
-        return {_fence(run) for run in won}
+        return {run.fence for run in won}
 
 
 def _stops_of(runs: Collection[Run]) -> dict[UUID, Ending]:
@@ -103,7 +103,7 @@ def _end(
     for state, kind in EVENT_OF_STATE.items():
         tell([run for run in runs if run.state == state], kind, now)
     note_on_jobs(runs, reports, now)
-    return {_fence(run) for run in runs}
+    return {run.fence for run in runs}
 
 
 def _end_attempts(
@@ -122,7 +122,3 @@ def _end_attempts(
         if run.attempt_id is not None
     ]
     update_rows(attempts, ["finished_at", "outcome", "error", "error_code", "gone_at"])
-
-
-def _fence(run: Run) -> Fence:
-    return Fence(run.id, run.attempt)

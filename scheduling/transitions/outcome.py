@@ -4,7 +4,6 @@ import random
 from datetime import datetime
 
 from scheduling.ending import Ending
-from scheduling.fence import Fence
 from scheduling.models import Run
 from scheduling.models.job import BackoffKind
 from scheduling.retry import RetryPolicy, retry_after, worth_another_after_loss
@@ -41,7 +40,7 @@ def apply_ending(run: Run, ending: Ending, now: datetime) -> None:
 def loss_of(run: Run) -> Ending:
     """Return the ending of an attempt whose worker vanished."""
     return Ending(
-        fence=Fence(run.id, run.attempt),
+        fence=run.fence,
         outcome=Outcome.LOST,
         error="the worker vanished while it ran this attempt",
         error_code="WorkerLost",
@@ -50,11 +49,10 @@ def loss_of(run: Run) -> Ending:
 
 def ending_of_stop(run: Run, outcome: Outcome) -> Ending:
     """Return the ending of an attempt that was told to stop, whatever it did then."""
-    fence = Fence(run.id, run.attempt)
     if outcome is Outcome.CANCELLED:
-        return Ending(fence=fence, outcome=outcome)
+        return Ending(fence=run.fence, outcome=outcome)
     return Ending(
-        fence=fence,
+        fence=run.fence,
         outcome=outcome,
         error=f"stopped at its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC",
         error_code="TimeLimitExceeded",

@@ -49,13 +49,13 @@ def start(
         _refuse_unbounded([run for run in queued if not _can_bound(worker, run)])
         for run in won:
             limit = run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
-            _begin(run, worker, limit or (limits or {}).get(_fence(run)), now)
+            _begin(run, worker, limit or (limits or {}).get(run.fence), now)
         update_rows(won, STARTED_FIELDS)
         _open_attempts(won, now)
         tell(won, EventKind.STARTED, now)
         if in_doubt:
             won += [r for r in known if r.state == RunState.RUNNING and r.worker_id == worker_id]
-    return {_fence(run) for run in won}
+    return {run.fence for run in won}
 
 
 def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: datetime) -> None:
@@ -102,7 +102,7 @@ def note_unknown_task(fences: Collection[Fence], *, error: str) -> set[Fence]:
         Run.objects.filter(id__in=[run.id for run in won]).update(
             error=error, error_code=UNKNOWN_TASK
         )
-    return {_fence(run) for run in won}
+    return {run.fence for run in won}
 
 
 def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
@@ -120,7 +120,3 @@ def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
 def _too_late(run: Run, now: datetime) -> bool:
     """A first attempt past its expiry is left to recover, which skips it (SPEC A9)."""
     return run.attempt == 1 and run.expires_at is not None and run.expires_at < now
-
-
-def _fence(run: Run) -> Fence:
-    return Fence(run.id, run.attempt)

@@ -14,6 +14,7 @@ from django.db.models import F
 
 from scheduling.clock import database_now
 from scheduling.models import Job, WorkerProcess
+from scheduling.queues import is_own_queue
 from scheduling.worker import processes
 from scheduling.worker.leftovers import end_leftovers
 from scheduling.worker.runtime import runtime
@@ -110,7 +111,7 @@ class Heartbeat(threading.Thread):
 
 def _serve(consumer: Any, queue: str) -> None:
     """Consume one of our queues as the app declares it, a foreign one as Celery's plain durable."""
-    if queue.startswith(f"{settings.SCHEDULER_SCOPE}."):
+    if is_own_queue(queue, settings.SCHEDULER_SCOPE):
         consumer.app.amqp.queues[queue]  # declares it with the app's queue type
     consumer.add_task_queue(queue)
 

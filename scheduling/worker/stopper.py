@@ -99,7 +99,7 @@ class Stopper(threading.Thread):
             return
         runs = Run.objects.open(RunState.RUNNING, RunState.STOPPING).filter(worker=worker_id)
         here = list(runs.only("id", "attempt", "state", "deadline_at"))
-        by_fence = {Fence(run.id, run.attempt): run for run in here}
+        by_fence = {run.fence: run for run in here}
         stopping = {f for f, run in by_fence.items() if run.state == RunState.STOPPING}
         self._time_out([run for run in here if run.state == RunState.RUNNING])
         for fence in stopping:
@@ -113,7 +113,7 @@ class Stopper(threading.Thread):
             now = database_now()
             late = [r for r in running if r.deadline_at is not None and r.deadline_at <= now]
             if late:
-                time_out([Fence(run.id, run.attempt) for run in late], now=now)
+                time_out([run.fence for run in late], now=now)
 
     def _disown_strangers(self, by_fence: dict[Fence, Run]) -> None:
         """What is said to run here, and does not, seen twice: nothing of it is left."""

@@ -74,7 +74,7 @@ class Workers(World):
         """The latest of each queued run, at one of the workers."""
         if worker := pick(self.awake(), which):
             for run in Run.objects.open(RunState.QUEUED).order_by("queued_at", "id"):
-                self._ask(worker, Fence(run.pk, run.attempt))
+                self._ask(worker, run.fence)
 
     @precondition(lambda self: self.runs and self.awake())
     @rule(which=WHICH, message=st.integers(0, 9))
@@ -95,7 +95,7 @@ class Workers(World):
         queued = Run.objects.open(RunState.QUEUED).order_by("id")
         run, worker = pick(queued, message), pick(self.awake(), which)
         if run and worker:
-            fence = Fence(run.pk, run.attempt)
+            fence = run.fence
             expected = self._may_start(worker, fence)
             with killed_at_statement(statement):
                 start([fence], worker_id=worker.row, now=self.now)
@@ -125,7 +125,7 @@ class Workers(World):
         """The message is dropped, and the run says why."""
         queued = Run.objects.open(RunState.QUEUED).order_by("queued_at", "id")
         if run := pick(queued, message):
-            fence = Fence(run.pk, run.attempt)
+            fence = run.fence
             assert note_unknown_task([fence], error="no worker knows it") == {fence}
 
     # -- reports ---------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from scheduling.engine.chain import follow
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.recover import expire_waiting
 from scheduling.engine.resolve import resolve_waiting
-from scheduling.fence import Fence
 from scheduling.models import Job, JobStatus, Run, ScheduleEpoch
 from scheduling.recurrence import Crontab
 from scheduling.states import Outcome, RunState
@@ -118,7 +117,7 @@ def test_a_chain_goes_on_after_a_failure(outcome: Outcome) -> None:
 def test_the_beat_goes_on_where_nobody_did() -> None:
     run, now = started(make_chain())
     Run.objects.update(lost_count=1)
-    assert lose([Fence(run.pk, run.attempt)], now=now + SECOND)
+    assert lose([run.fence], now=now + SECOND)
     (link,) = tend(now=now + 2 * SECOND)
     assert due(link) == now + SECOND + MINUTE
 
@@ -126,7 +125,7 @@ def test_the_beat_goes_on_where_nobody_did() -> None:
 def test_a_chain_that_was_broken_for_long_goes_on_at_once() -> None:
     run, now = started(make_chain())
     Run.objects.update(lost_count=1)
-    lose([Fence(run.pk, run.attempt)], now=now)
+    lose([run.fence], now=now)
     (link,) = tend(now=now + timedelta(hours=5))
     assert due(link) == now + MINUTE
     assert [run.pk for run in start_due(now=now + timedelta(hours=5))] == [link.pk]

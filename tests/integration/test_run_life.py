@@ -37,7 +37,7 @@ def planned(job: Job) -> datetime:
 def started(job: Job, worker: WorkerProcess) -> tuple[Run, Fence, datetime]:
     now = planned(job)
     (run,) = claim_all(now=now)
-    fence = Fence(run.pk, run.attempt)
+    fence = run.fence
     assert start([fence], worker_id=worker.pk, now=now) == {fence}
     run.refresh_from_db()
     return run, fence, now

@@ -33,7 +33,6 @@ from scheduling.engine.prune import prune
 from scheduling.engine.recover import expire_waiting
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.schedules import row_fields
-from scheduling.fence import Fence
 from scheduling.ledger import Account, account_of
 from scheduling.models import Job, JobStatus, Pause, Run, WorkerProcess
 from scheduling.models.job import RescheduleMode
@@ -116,7 +115,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def a_worker_takes_what_is_there(self) -> None:
         queued = Run.objects.open(RunState.QUEUED)
-        fences = [Fence(run.pk, run.attempt) for run in queued]
+        fences = [run.fence for run in queued]
         start(fences, worker_id=self.worker.pk, now=self.now)
 
     @rule(
@@ -126,13 +125,13 @@ class Life(RuleBasedStateMachine):
     def what_runs_ends(self, outcome: Outcome, *, killed: bool) -> None:
         """`killed`: the worker dies between the commit of the end and the next link."""
         for run in Run.objects.open(RunState.RUNNING):
-            finish([Ending(fence=Fence(run.pk, run.attempt), outcome=outcome)], now=self.now)
+            finish([Ending(fence=run.fence, outcome=outcome)], now=self.now)
             if not killed:
                 follow([run.job_id or 0], now=self.now)
 
     @rule()
     def the_worker_is_lost(self) -> None:
-        lose([Fence(run.pk, run.attempt) for run in Run.objects.open(RunState.RUNNING)],
+        lose([run.fence for run in Run.objects.open(RunState.RUNNING)],
              now=self.now)  # fmt: skip
 
     @rule(share=st.floats(0, 1))

@@ -1,0 +1,6 @@
+"""Whose a queue is: a scope's own queues begin with its name (SPEC, "scope")."""
+
+
+def is_own_queue(queue: str, scope: str) -> bool:
+    """Whether only workers of this scope, which all have the fence, may serve the queue."""
+    return queue.startswith(f"{scope}.")
