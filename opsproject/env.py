@@ -28,7 +28,7 @@ ENV_FILE = "OPS_ENV_FILE"
 
 
 class Target(BaseModel, extra="forbid", frozen=True):
-    """One entry of OPS_TARGETS: the arguments of the seed's `add_target` (SPEC A14)."""
+    """One entry of OPS_TARGETS (SPEC A14)."""
 
     callable: str = Field(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")
     interval_ms: int = Field(ge=1_000, le=3_155_760_000_000, strict=True)  # 1 s to 100 years

@@ -1,8 +1,7 @@
 """The states of a run, the ways between them, and why a planned tick may end without a run.
 
 `docs/state_machine.md` draws them and says when each way is taken. `queued`, `running` and
-`stopping` hold a slot. Names follow the office document (seed 004), whose `processing` is those
-three together.
+`stopping` hold a slot.
 """
 
 from enum import StrEnum

@@ -28,7 +28,7 @@ TASK_OF_ANY_TARGET = "scheduling.tasks.run_target"
 
 
 class TargetSetting(Protocol):
-    """What an entry of OPS_TARGETS tells: the arguments of the seed's `add_target`."""
+    """What an entry of OPS_TARGETS tells."""
 
     @property
     def callable(self) -> str: ...  # noqa: D102 one property per argument

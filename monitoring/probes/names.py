@@ -1,4 +1,4 @@
-"""The names of the probes (seed 000)."""
+"""The names of the probes."""
 
 CHECK_GOOGLE_SHEETS = "google_sheets"
 CHECK_REPOSITORY_HEALTH = "repository_health"

@@ -6,7 +6,7 @@ from scheduling.models.run import Run
 
 
 class EventKind(models.TextChoices):
-    """The names of seed 004, phase 8."""
+    """What a run event can say (SPEC B8)."""
 
     STARTED = "job_started"
     COMPLETED = "job_completed"

@@ -70,7 +70,7 @@ def test_the_delay_runs_from_the_end_not_from_the_start() -> None:
 
 
 def test_every_five_minutes_with_an_interval_of_two_goes_on_every_two() -> None:
-    """The mock-buy-scanner of seed 002, as it is written there."""
+    """A scanner with both, five minutes and two: the two count."""
     job = make_chain("mock-buy-scanner", cron=Crontab("*/5"), delay=timedelta(seconds=120))
     assert due(newest_link(job)).minute % 5 == 0
     run, now = started(job)

@@ -1,4 +1,4 @@
-"""When the next run of a chain is due, by example (SPEC A8, seed 002)."""
+"""When the next run of a chain is due, by example (SPEC A8)."""
 
 from datetime import UTC, datetime, timedelta
 
