@@ -6,8 +6,8 @@ from typing import Any
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
 from scheduling.ending import Ending
-from scheduling.engine.chain import follow
-from scheduling.engine.due_links import due_chains, tend_chains
+from scheduling.engine.chains.chain import follow
+from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.models.job import RescheduleMode

@@ -5,7 +5,7 @@ from benchmarks.apps.ours import app
 from scheduling.clock import database_now
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.new_run import new_run
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Job, JobStatus
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs

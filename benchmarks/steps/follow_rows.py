@@ -8,8 +8,8 @@ from typing import Any
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
-from scheduling.engine.scan import ROUND_SECONDS
+from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.adoption.scan import ROUND_SECONDS
 from scheduling.models import Job
 
 KIB = 1024

@@ -9,9 +9,9 @@ from django.db import transaction
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
-from scheduling.engine.edits import settle
-from scheduling.engine.links import refresh_links
-from scheduling.engine.modes import begin_anew
+from scheduling.engine.adoption.edits import settle
+from scheduling.engine.chains.links import refresh_links
+from scheduling.engine.chains.modes import begin_anew
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 

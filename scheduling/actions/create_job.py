@@ -11,8 +11,8 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
-from scheduling.engine.chain import plan_links
-from scheduling.engine.chain_schedule import as_planned
+from scheduling.engine.chains.chain import plan_links
+from scheduling.engine.chains.chain_schedule import as_planned
 from scheduling.engine.epochs import open_epoch, require_a_tick
 from scheduling.engine.schedules import Schedule, row_fields
 from scheduling.errors import DuplicateJob, InvalidJob

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
-from scheduling.engine.links import skip_waiting_link
+from scheduling.engine.chains.links import skip_waiting_link
 from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_jobs
 from scheduling.errors import InvalidJob

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
-from scheduling.engine.chain import resume_chain
+from scheduling.engine.chains.chain import resume_chain
 from scheduling.engine.pauses import end_active_pause
 from scheduling.models import Job
 

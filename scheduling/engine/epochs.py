@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from scheduling.engine.links import withdraw_links
+from scheduling.engine.chains.links import withdraw_links
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import InvalidJob
 from scheduling.models import Job, ScheduleEpoch

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from scheduling.engine.chain import resume_chain
+from scheduling.engine.chains.chain import resume_chain
 from scheduling.engine.plan import plan_jobs
 from scheduling.models import Job, Pause
 

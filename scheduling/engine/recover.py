@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from scheduling.engine.liveness import Liveness
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import RunState, SkipReason

@@ -16,16 +16,18 @@ from django.conf import settings
 from django.db import connection
 
 from scheduling.clock import OUTAGE, PlanClock, database_now
-from scheduling.engine.adopt import Adoption
+from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.chains.delay_queue import wait_at_broker
+from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.claim import claim_ready
-from scheduling.engine.cleaner import Cleaner
-from scheduling.engine.delay_queue import wait_at_broker
-from scheduling.engine.due_links import due_chains, tend_chains
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.open_states import states_of_open_runs
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.publish import Publisher
+from scheduling.engine.pruning.cleaner import Cleaner
+from scheduling.engine.publishing.publish import Publisher
+from scheduling.engine.publishing.republish import MissingMessages
+from scheduling.engine.publishing.serving import Serving
 from scheduling.engine.recover import (
     end_unconfirmed_stops,
     expire_waiting,
@@ -34,10 +36,8 @@ from scheduling.engine.recover import (
     stop_overdue,
     take_from_lost_workers,
 )
-from scheduling.engine.republish import MissingMessages
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
-from scheduling.engine.serving import Serving
 from scheduling.engine.startup import StartupRuns
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode

@@ -13,8 +13,8 @@ from celery import Celery
 from django.db import connection
 
 from scheduling.clock import OUTAGE, database_now
-from scheduling.engine.chain import follow
-from scheduling.engine.delay_queue import wait_at_broker
+from scheduling.engine.chains.chain import follow
+from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.models import Run
 
 logger = logging.getLogger(__name__)

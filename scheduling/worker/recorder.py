@@ -17,7 +17,7 @@ from django.db import connection
 
 from scheduling.clock import OUTAGE, database_now
 from scheduling.ending import Ending
-from scheduling.engine.arrivals import start_arrived
+from scheduling.engine.chains.arrivals import start_arrived
 from scheduling.fence import Fence
 from scheduling.states import Outcome
 from scheduling.transitions import (

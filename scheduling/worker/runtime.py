@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from scheduling.engine.links import CHAIN_HEADER
+from scheduling.engine.chains.links import CHAIN_HEADER
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.mailbox import Mailbox
 from scheduling.worker.recorder import Recorder

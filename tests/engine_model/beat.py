@@ -11,13 +11,13 @@ from itertools import count
 from django.test import override_settings
 
 from scheduling.clock import PlanClock
-from scheduling.engine.adopt import Adoption
+from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.liveness import Liveness
-from scheduling.engine.old_history import next_page
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 from scheduling.engine.recover import (
     end_unconfirmed_stops,
     expire_waiting,

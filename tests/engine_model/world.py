@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
-from scheduling.engine import adopt, fingerprints, scan
+from scheduling.engine.adoption import adopt, fingerprints, scan
 from scheduling.fence import Fence
 from scheduling.models import Job, Run
 from scheduling.states import RunState

@@ -12,7 +12,7 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
 from scheduling.worker import processes

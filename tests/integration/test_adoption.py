@@ -9,8 +9,8 @@ from django.test import override_settings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
-from scheduling.engine.edits import copy_down
+from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.adoption.edits import copy_down
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.ledger import account_of
 from scheduling.models import Job, Run, ScheduleEpoch

@@ -12,7 +12,7 @@ TAKE_OVER = """
 import json, sys, time
 import django; django.setup()
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
+from scheduling.engine.adoption.adopt import Adoption
 from scheduling.models import Job
 adoption, started = Adoption("real"), time.monotonic()
 while True:

@@ -18,7 +18,7 @@ from django_celery_beat.models import (
 )
 
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
+from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.ledger import account_of
 from scheduling.models import Job, Run, ScheduleEpoch
@@ -468,7 +468,7 @@ def test_a_row_that_the_database_refuses_as_a_job_is_still_shown(
     def nonsense(row: PeriodicTask, **_: object) -> dict[str, object]:
         return {"enabled": True, "priority": "high" if row.name == "refused" else 0}
 
-    monkeypatch.setattr("scheduling.engine.foreign_rows.job_fields", nonsense)
+    monkeypatch.setattr("scheduling.engine.adoption.foreign_rows.job_fields", nonsense)
     follow()
     jobs = {job.job_id: job for job in Job.objects.all()}
     assert "cannot be read" in jobs["refused"].schedule_error

@@ -17,10 +17,10 @@ from django_celery_beat.models import (
 )
 
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
-from scheduling.engine.fingerprints import BUCKET, FEWEST_ROWS, Fingerprints
+from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.adoption.fingerprints import BUCKET, FEWEST_ROWS, Fingerprints
+from scheduling.engine.adoption.scan import ROUND_SECONDS
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.scan import ROUND_SECONDS
 from scheduling.ledger import account_of
 from scheduling.models import Job, ScheduleEpoch
 
@@ -321,7 +321,7 @@ def test_a_page_that_failed_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) 
         raise OperationalError("the database is restarting")
 
     with monkeypatch.context() as broken:
-        broken.setattr("scheduling.engine.adopt.copy_down", down)
+        broken.setattr("scheduling.engine.adoption.adopt.copy_down", down)
         with pytest.raises(OperationalError), transaction.atomic():
             beat.walk_a_round()
     beat.catch_up()
@@ -339,7 +339,7 @@ def test_orphans_that_a_failing_database_kept_are_closed_when_it_is_back(
         raise OperationalError("the database is restarting")
 
     with monkeypatch.context() as broken:
-        broken.setattr("scheduling.engine.adopt.close_orphans", down)
+        broken.setattr("scheduling.engine.adoption.adopt.close_orphans", down)
         with pytest.raises(OperationalError), transaction.atomic():
             beat.catch_up()
     beat.catch_up()

@@ -11,7 +11,7 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.errors import FenceRequired
 from scheduling.fence import BATCH_TASK
 from scheduling.models import Attempt, Run

@@ -11,7 +11,7 @@ from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
-from scheduling.engine.chain import follow
+from scheduling.engine.chains.chain import follow
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.recover import expire_waiting
 from scheduling.engine.resolve import resolve_waiting

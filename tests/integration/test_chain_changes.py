@@ -12,8 +12,8 @@ from scheduling.actions.create_job import NewJob, create_job
 from scheduling.actions.pause_job import pause_job
 from scheduling.actions.resume_job import resume_job
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
-from scheduling.engine.chain import follow
+from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.chains.chain import follow
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.schedules import Schedule

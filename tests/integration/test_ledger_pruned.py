@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.prune import prune
 from scheduling.engine.schedules import Schedule
 from scheduling.ledger import Account, Trouble, account_of, history
 from scheduling.models import Job, LedgerTotal, Run, ScheduleEpoch, SkippedTicks

@@ -18,9 +18,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from opsproject.celery import app
-from scheduling.engine.cleaner import Cleaner
-from scheduling.engine.old_history import next_page
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.cleaner import Cleaner
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 from scheduling.engine.schedules import Schedule
 from scheduling.engine.tick import Engine
 from scheduling.ledger import account_of
@@ -298,8 +298,8 @@ PRUNER = """
 import django
 django.setup()
 from datetime import datetime
-from scheduling.engine.old_history import next_page
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 now = datetime.fromisoformat("{now}")
 waiting = next_page("real", after=0, now=now).old
 print("ready", flush=True)

@@ -11,9 +11,9 @@ from celery import Celery
 from kombu import Connection
 
 from scheduling.clock import database_now
-from scheduling.engine.delivery import Delivery, deliver
 from scheduling.engine.new_run import new_run
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.delivery import Delivery, deliver
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.recover import publish_unsent
 from scheduling.fence import HEADER
 from scheduling.models import Job, Run

@@ -14,11 +14,11 @@ from kombu.exceptions import OperationalError
 from opsproject.servers.descendants import descendants_of, signal_all
 from opsproject.servers.rabbitmq import DEBIAN, RabbitMQ
 from scheduling.clock import database_now
-from scheduling.engine import confirms
-from scheduling.engine.delivery import Delivery, deliver
-from scheduling.engine.message import send_message
 from scheduling.engine.new_run import new_run
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing import confirms
+from scheduling.engine.publishing.delivery import Delivery, deliver
+from scheduling.engine.publishing.message import send_message
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Job, Run
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs
@@ -205,7 +205,7 @@ def test_a_broker_that_dies_in_the_middle_of_a_batch_leaves_the_rest_unsent(
         sent.append(run)
         send_message(app, producer, run, **options)
 
-    monkeypatch.setattr("scheduling.engine.delivery.send_message", die_after_ten)
+    monkeypatch.setattr("scheduling.engine.publishing.delivery.send_message", die_after_ten)
     answered = publisher.publish(runs[1:], now=database_now())
     assert not publisher.available
     assert answered <= 10
@@ -225,7 +225,7 @@ def test_of_messages_without_a_fence_at_most_the_one_on_its_way_is_uncertain(
         sent.append(run)
         send_message(app, producer, run, **options)
 
-    monkeypatch.setattr("scheduling.engine.delivery.send_message", die_after_ten)
+    monkeypatch.setattr("scheduling.engine.publishing.delivery.send_message", die_after_ten)
     delivery = Delivery(runs, fenced=False)
     with pytest.raises(OperationalError):
         deliver(app, delivery)

@@ -6,7 +6,7 @@ from celery import current_app
 
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.recover import (
     end_unconfirmed_stops,
     expire_waiting,

@@ -9,10 +9,10 @@ import redis
 from celery import Celery
 
 from scheduling.clock import database_now
-from scheduling.engine import republish
 from scheduling.engine.new_run import new_run
-from scheduling.engine.publish import Publisher
-from scheduling.engine.republish import MissingMessages
+from scheduling.engine.publishing import republish
+from scheduling.engine.publishing.publish import Publisher
+from scheduling.engine.publishing.republish import MissingMessages
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs

@@ -8,7 +8,7 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from scheduling.actions.audit import Operator
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
-from scheduling.engine.comparison import edit_of
+from scheduling.engine.adoption.comparison import edit_of
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.schedules import Schedule, schedule_of
 from scheduling.errors import InvalidJob

@@ -9,11 +9,11 @@ from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from scheduling.clock import database_now
-from scheduling.engine.hand_over import hand_over_runs
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.publish import Publisher
-from scheduling.engine.republish import MissingMessages
-from scheduling.engine.serving import Serving
+from scheduling.engine.publishing.hand_over import hand_over_runs
+from scheduling.engine.publishing.publish import Publisher
+from scheduling.engine.publishing.republish import MissingMessages
+from scheduling.engine.publishing.serving import Serving
 from scheduling.fence import HEADER
 from scheduling.ledger import accounts
 from scheduling.models import Run, WorkerProcess

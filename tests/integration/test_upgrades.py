@@ -23,7 +23,7 @@ TURN = """
 import django; django.setup()
 from datetime import timedelta
 from scheduling.clock import database_now
-from scheduling.engine.adopt import Adoption
+from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.recover import take_from_lost_workers

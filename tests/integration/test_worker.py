@@ -11,7 +11,7 @@ from celery import Celery
 from scheduling.actions.audit import Operator
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.recover import fail_unstartable
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence

@@ -18,18 +18,18 @@ from hypothesis.stateful import (
 )
 
 from scheduling.ending import Ending
-from scheduling.engine.chain import follow, resume_chain
+from scheduling.engine.adoption.edits import settle
+from scheduling.engine.chains.chain import follow, resume_chain
+from scheduling.engine.chains.due_links import due_chains, tend_chains
+from scheduling.engine.chains.links import skip_waiting_link
+from scheduling.engine.chains.modes import begin_anew
 from scheduling.engine.claim import claim_ready
-from scheduling.engine.due_links import due_chains, tend_chains
-from scheduling.engine.edits import settle
 from scheduling.engine.epochs import open_epochs
-from scheduling.engine.links import skip_waiting_link
-from scheduling.engine.modes import begin_anew
 from scheduling.engine.new_run import new_run
-from scheduling.engine.old_history import next_page
 from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 from scheduling.engine.recover import expire_waiting
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.schedules import row_fields

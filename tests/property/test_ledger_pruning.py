@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from scheduling.engine.edits import settle
+from scheduling.engine.adoption.edits import settle
 from scheduling.engine.epochs import close_epoch, open_epoch
 from scheduling.engine.new_run import new_run
-from scheduling.engine.old_history import next_page
 from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 from scheduling.engine.schedules import Schedule
 from scheduling.ledger import Account, account_of
 from scheduling.models import Job, Pause, Run, ScheduleEpoch, SkippedTicks

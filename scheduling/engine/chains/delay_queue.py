@@ -19,10 +19,10 @@ from kombu import Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 from kombu.transport.pyamqp import Transport as RabbitMQ
 
-from scheduling.engine.batch import Parcel
-from scheduling.engine.confirms import Answers, send_confirmed
-from scheduling.engine.delivery import AT_ONCE
-from scheduling.engine.message import is_routed, send_message
+from scheduling.engine.publishing.batch import Parcel
+from scheduling.engine.publishing.confirms import Answers, send_confirmed
+from scheduling.engine.publishing.delivery import AT_ONCE
+from scheduling.engine.publishing.message import is_routed, send_message
 from scheduling.models import Run
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from scheduling.engine.old_history import next_page
-from scheduling.engine.prune import prune
+from scheduling.engine.pruning.old_history import next_page
+from scheduling.engine.pruning.prune import prune
 from scheduling.models import Job
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from django.db.models import Count
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
-from scheduling.engine.batch import size_for
-from scheduling.engine.publish import Publisher
+from scheduling.engine.publishing.batch import size_for
+from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Run, WorkerProcess
 from scheduling.models.run import RunQuerySet
 from scheduling.states import RunState

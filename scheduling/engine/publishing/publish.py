@@ -14,11 +14,11 @@ from django.db import transaction
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.batch import Parcel, pack, runs_of
-from scheduling.engine.delivery import Delivery, deliver
-from scheduling.engine.hand_over import hand_over_runs
-from scheduling.engine.message import is_routed
-from scheduling.engine.serving import Serving
+from scheduling.engine.publishing.batch import Parcel, pack, runs_of
+from scheduling.engine.publishing.delivery import Delivery, deliver
+from scheduling.engine.publishing.hand_over import hand_over_runs
+from scheduling.engine.publishing.message import is_routed
+from scheduling.engine.publishing.serving import Serving
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.states import RunState

@@ -19,7 +19,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from scheduling.engine.fingerprints import Fingerprints
+from scheduling.engine.adoption.fingerprints import Fingerprints
 from scheduling.engine.schedules import KINDS
 
 ROUND_SECONDS = 30.0

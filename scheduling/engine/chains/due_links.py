@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
-from scheduling.engine.chain import follow
+from scheduling.engine.chains.chain import follow
 from scheduling.engine.hindrance import Hindrances
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode

@@ -15,9 +15,9 @@ from celery import Celery
 from kombu import Producer, exceptions
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.batch import Parcel
-from scheduling.engine.confirms import Answers, send_confirmed
-from scheduling.engine.message import send_message
+from scheduling.engine.publishing.batch import Parcel
+from scheduling.engine.publishing.confirms import Answers, send_confirmed
+from scheduling.engine.publishing.message import send_message
 
 logger = logging.getLogger(__name__)
 

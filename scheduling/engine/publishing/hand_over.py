@@ -12,7 +12,7 @@ from datetime import datetime
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.delivery import AT_ONCE, Delivery, deliver
+from scheduling.engine.publishing.delivery import AT_ONCE, Delivery, deliver
 from scheduling.models import Run
 from scheduling.transitions import hand_over, mark_sent, unmark_sent
 

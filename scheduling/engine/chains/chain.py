@@ -15,9 +15,9 @@ from django.db.models import OuterRef, Subquery
 
 from scheduling.bulk import update_rows
 from scheduling.clock import OUTAGE
+from scheduling.engine.chains.links import new_link
 from scheduling.engine.epochs import PLANNING, open_epochs
 from scheduling.engine.hindrance import Hindrances
-from scheduling.engine.links import new_link
 from scheduling.errors import InvalidJob
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run, ScheduleEpoch

@@ -14,11 +14,11 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.bulk import update_rows
-from scheduling.engine.chain import plan_links
-from scheduling.engine.comparison import Edit, edit_of, standing_error
+from scheduling.engine.adoption.comparison import Edit, edit_of, standing_error
+from scheduling.engine.adoption.periodic_tasks import read_rows
+from scheduling.engine.chains.chain import plan_links
+from scheduling.engine.chains.links import refresh_links, withdraw_links
 from scheduling.engine.epochs import PLANNING, end_of, new_epoch, next_due, open_epochs
-from scheduling.engine.links import refresh_links, withdraw_links
-from scheduling.engine.periodic_tasks import read_rows
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job, ScheduleEpoch

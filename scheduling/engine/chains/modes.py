@@ -5,8 +5,8 @@ What was due under the old schedule has been settled by then (`edits.settle`).
 
 from datetime import datetime
 
-from scheduling.engine.chain import plan_links
-from scheduling.engine.chain_schedule import present_schedule
+from scheduling.engine.chains.chain import plan_links
+from scheduling.engine.chains.chain_schedule import present_schedule
 from scheduling.engine.epochs import close_epoch, open_epoch, open_epochs, require_a_tick
 from scheduling.models import Job
 

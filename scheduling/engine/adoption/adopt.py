@@ -14,13 +14,13 @@ from datetime import datetime
 
 from django.conf import settings
 
-from scheduling.engine.changes import Changes
-from scheduling.engine.comparison import COMPARED
-from scheduling.engine.edits import copy_down
-from scheduling.engine.foreign_rows import adopt, adopt_aside
-from scheduling.engine.orphans import close_orphans, detach_deleted
-from scheduling.engine.periodic_tasks import is_outage, read_rows, reason_of
-from scheduling.engine.scan import Listed, Scan, Selection
+from scheduling.engine.adoption.changes import Changes
+from scheduling.engine.adoption.comparison import COMPARED
+from scheduling.engine.adoption.edits import copy_down
+from scheduling.engine.adoption.foreign_rows import adopt, adopt_aside
+from scheduling.engine.adoption.orphans import close_orphans, detach_deleted
+from scheduling.engine.adoption.periodic_tasks import is_outage, read_rows, reason_of
+from scheduling.engine.adoption.scan import Listed, Scan, Selection
 from scheduling.models import Job
 
 logger = logging.getLogger(__name__)

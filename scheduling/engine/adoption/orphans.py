@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django_celery_beat.models import PeriodicTask
 
-from scheduling.engine.edits import settle
+from scheduling.engine.adoption.edits import settle
 from scheduling.engine.epochs import close_epoch, open_epochs
 from scheduling.models import Job, ScheduleEpoch
 from scheduling.recurrence import Chain

@@ -14,7 +14,7 @@ from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
-from scheduling.engine.batch import Parcel
+from scheduling.engine.publishing.batch import Parcel
 
 LONGEST_WAIT_SECONDS = 5.0  # a broker that blocks publishing must not hold the beat
 

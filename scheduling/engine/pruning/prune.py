@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import transaction
 
 from scheduling.clock import OUTAGE
-from scheduling.engine.fold import Fold, Limits, fold_of
-from scheduling.engine.old_history import kept_since
+from scheduling.engine.pruning.fold import Fold, Limits, fold_of
+from scheduling.engine.pruning.old_history import kept_since
 from scheduling.models import Job, LedgerTotal, Run, RunEvent, SkippedTicks
 from scheduling.recurrence import RecurrenceError
 

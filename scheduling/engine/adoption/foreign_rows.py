@@ -13,10 +13,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.engine.adoption.job_fields import job_fields, readable_fields
+from scheduling.engine.adoption.job_ids import wanted_id, with_free_ids
+from scheduling.engine.adoption.periodic_tasks import is_outage, reason_of
 from scheduling.engine.epochs import new_epoch
-from scheduling.engine.job_fields import job_fields, readable_fields
-from scheduling.engine.job_ids import wanted_id, with_free_ids
-from scheduling.engine.periodic_tasks import is_outage, reason_of
 from scheduling.engine.schedules import schedule_of
 from scheduling.models import Job, JobStatus, ScheduleEpoch
 

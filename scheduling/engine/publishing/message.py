@@ -8,7 +8,7 @@ from celery import Celery
 from celery.utils.nodenames import anon_nodename
 from kombu import Exchange, Producer, Queue
 
-from scheduling.engine.batch import Batch, Parcel
+from scheduling.engine.publishing.batch import Batch, Parcel
 from scheduling.fence import BATCH_TASK, HEADER, RETRIES_HEADER, join_fences
 from scheduling.logs import configured_redactor
 from scheduling.models import Run

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django_celery_beat.models import PeriodicTask
 
-from scheduling.engine.periodic_tasks import is_outage
+from scheduling.engine.adoption.periodic_tasks import is_outage
 from scheduling.errors import InvalidJob
 from scheduling.storable import storable_value
 
