@@ -1,8 +1,9 @@
-"""The ledger's tables, one concept a file: job, schedule, run, worker, event, audit, token."""
+"""The ledger's tables, one concept a file: job, pause, schedule, run, worker, …"""
 
 from scheduling.models.audit import AuditEntry
 from scheduling.models.event import RunEvent
-from scheduling.models.job import Job, JobStatus, Pause
+from scheduling.models.job import Job, JobStatus
+from scheduling.models.pause import Pause
 from scheduling.models.run import Attempt, Run
 from scheduling.models.schedule import LedgerTotal, ScheduleEpoch, SkippedTicks
 from scheduling.models.token import ApiToken

@@ -5,9 +5,9 @@ attempt are still what the caller believes, writes, and returns what it won. Los
 means that somebody else was first. Lock order: job, runs by id, job status.
 
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
-`stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`),
-`reopening` (an operator's retry), `skipping` for what never starts, and `handing_over` for what
-goes to workers that know no ledger. `rows` is what they share.
+`stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
+told to the job by `job_status`), `reopening` (an operator's retry), `skipping` for what never
+starts, and `handing_over` for what goes to workers that know no ledger. `rows` is what they share.
 """
 
 from scheduling.transitions.claiming import claim

@@ -13,10 +13,10 @@ from django.db import transaction
 from scheduling.bulk import update_rows
 from scheduling.ending import Ending
 from scheduling.fence import Fence
-from scheduling.job_status import note_on_jobs
 from scheduling.models import Attempt, Run
 from scheduling.models.event import EventKind
 from scheduling.states import Outcome, RunState
+from scheduling.transitions.job_status import note_on_jobs
 from scheduling.transitions.outcome import apply_ending, ending_of_stop, loss_of
 from scheduling.transitions.rows import locked_by_fence, move, tell
 
