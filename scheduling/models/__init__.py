@@ -1,4 +1,4 @@
-"""The ledger's tables, one concept a file: job, pause, schedule, run, worker, …"""
+"""The ledger's tables: one concept a file."""
 
 from scheduling.models.audit import AuditEntry
 from scheduling.models.event import RunEvent
