@@ -3,16 +3,20 @@
 import logging
 from typing import Any
 
+from celery import Celery
 from celery.beat import Scheduler
 from django.conf import settings
 from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.engine.tick import Engine
+from scheduling.engine.worker_watch import WorkerWatch
 from scheduling.errors import SchedulingError
 from scheduling.whole_turns import WholeTurns
 
 logger = logging.getLogger(__name__)
+
+SHORT_WAITS = {"socket_timeout": 2, "socket_connect_timeout": 2}
 
 
 class LedgerScheduler(Scheduler):
@@ -26,6 +30,7 @@ class LedgerScheduler(Scheduler):
         self._targets_known = False
         self._turns: WholeTurns | None = None
         super().__init__(*args, **kwargs)
+        _keep_waits_short(self.app)
         self.max_interval = settings.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
         self.engine = Engine(
             self.app, scope=settings.SCHEDULER_SCOPE, tick_seconds=settings.SCHEDULER_TICK_SECONDS
@@ -41,6 +46,7 @@ class LedgerScheduler(Scheduler):
         if self._turns is None:  # only now has Celery set its handlers
             self._turns = WholeTurns()
             self._turns.guard_signals()
+            WorkerWatch(settings.SCHEDULER_SCOPE).start()
         with self._turns.turn():
             if not self._targets_known:
                 self._learn_targets()
@@ -64,3 +70,10 @@ class LedgerScheduler(Scheduler):
     def info(self) -> str:
         """The line that beat prints at its start."""
         return f"    . ledger -> scope {settings.SCHEDULER_SCOPE}"
+
+
+def _keep_waits_short(app: Celery) -> None:
+    """Let a Redis that does not answer hold up a turn for a moment only; other clients may wait."""
+    if app.connection_for_write().transport.driver_type == "redis":
+        options = app.conf.broker_transport_options
+        app.conf.broker_transport_options = {**options, **SHORT_WAITS}

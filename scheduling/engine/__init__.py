@@ -7,7 +7,8 @@ opens what runs once per deployment. `chains` are the jobs whose next run is pla
 the last.
 
 `resolve` makes waiting runs ready, `claim` gives the `candidates` slots, `publishing` sends their
-messages. The worker executes them. `recover` (by `liveness`) takes up what was killed on the way;
-a step is left out where `open_states` says that there is nothing for it. `sequence` numbers events.
-In spare time `pruning` turns old history into daily totals.
+messages. The worker executes them. `recover` takes up what was killed on the way, `worker_watch`
+(by `liveness`) what a lost worker held; a step is left out where `open_states` says that there is
+nothing for it. `sequence` numbers events. In spare time `pruning` turns old history into daily
+totals.
 """

@@ -27,6 +27,7 @@ BATCH = 500
 SILENCE_MARGIN = timedelta(seconds=5)
 UNSTARTABLE_GRACE = timedelta(seconds=60)
 MOST_DOUBLINGS = 8
+ROUTED = Q(routing__has_keys=["exchange", "routing_key"])  # `message.is_routed`
 PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish before others may
 
 
@@ -105,8 +106,10 @@ def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     unsent = Run.objects.open(RunState.QUEUED).filter(
         scope=scope, published_at=None, queued_at__lt=now - PUBLISH_LEASE
     )
+    held = publisher.held_back(unsent.order_by().values_list("queue", flat=True).distinct())
+    worth_it = unsent.exclude(Q(queue__in=held) & ~ROUTED) if held else unsent
     # Runs whose message was refused come last, or they would fill the batch.
-    in_order = unsent.order_by("publish_count", "priority", "id")[:BATCH]
+    in_order = worth_it.order_by("publish_count", "priority", "id")[:BATCH]
     return publisher.publish([run for run in in_order if _is_worth_a_try(run, now)], now=now)
 
 

@@ -20,7 +20,6 @@ from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.claim import claim_ready
-from scheduling.engine.liveness import Liveness
 from scheduling.engine.open_states import states_of_open_runs
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
@@ -34,7 +33,6 @@ from scheduling.engine.recover import (
     fail_unstartable,
     publish_unsent,
     stop_overdue,
-    take_from_lost_workers,
 )
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.sequence import number_events
@@ -72,7 +70,6 @@ class Engine:
         self.tick_seconds = tick_seconds
         self.clock = PlanClock()
         self.adoption = Adoption(scope)
-        self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app, Serving(app, scope))
         self.missing = MissingMessages(app, scope)
         self.startup = StartupRuns(scope, settings.OPS_DEPLOYMENT)
@@ -89,7 +86,6 @@ class Engine:
             began, now = time.monotonic(), database_now()
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
-            self.publisher.available = True
             did_something = self._do(self._planning(), now)
             self._in_use = states_of_open_runs()
             did_something |= self._do(self._starting(), now)
@@ -126,7 +122,6 @@ class Engine:
         self._kept_up_at = time.monotonic()
         return (
             Step(partial(expire_waiting, self.scope), of=UNSTARTED),
-            Step(self._take_from_lost_workers),
             Step(partial(stop_overdue, self.scope), of=RUNNING),
             Step(partial(end_unconfirmed_stops, self.scope), of=STOPPING),
             Step(partial(fail_unstartable, self.scope), of=QUEUED),
@@ -142,18 +137,16 @@ class Engine:
     def _tend_chains(self, *, now: datetime) -> bool:
         chains = due_chains(self.scope, now=now)
         if chains:
-            wait_at_broker(self.publisher.app, tend_chains(chains, now=now), now=now)
+            links = tend_chains(chains, now=now)
+            wait_at_broker(self.publisher.app, links if self.publisher.available else [], now=now)
         return bool(chains)
 
     def _claim_and_publish(self, *, now: datetime) -> bool:
+        if not self.publisher.available:
+            return False  # what is ready can still be skipped, cancelled and moved up
         claimed = claim_ready(self.scope, now=now)
         self.publisher.publish(claimed, now=now)
         return bool(claimed) and self.publisher.available
-
-    def _take_from_lost_workers(self, *, now: datetime) -> int:
-        return take_from_lost_workers(
-            self.scope, self.liveness, now=now, monotonic=time.monotonic()
-        )
 
     def _republish(self, *, now: datetime) -> None:
         if self.publisher.available:

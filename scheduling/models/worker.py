@@ -30,6 +30,10 @@ class WorkerProcess(models.Model):
     concurrency = models.PositiveIntegerField()
     can_stop = models.BooleanField(help_text="Whether it can stop a run for certain (prefork).")
     queues = models.JSONField(default=list)
+    follows_queues = models.BooleanField(
+        default=False,
+        help_text="Started without -Q: it serves every queue of jobs whose task it knows.",
+    )
     reserved = models.JSONField(
         default=dict, help_text="Per queue: messages it holds and has not started."
     )

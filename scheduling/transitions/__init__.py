@@ -7,28 +7,33 @@ means that somebody else was first. Lock order: job, runs by id, job status.
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
 told to the job by `job_status`), `reopening` (an operator's retry), `skipping` for what never
-starts, and `handing_over` for what goes to workers that know no ledger. `rows` is what they share.
+starts, and `handing_over` for what goes to workers that know no ledger. `noting` says on queued
+runs why they do not start; `rows` is what all share.
 """
 
 from scheduling.transitions.claiming import claim
 from scheduling.transitions.finishing import end_stopping, finish, lose, release
 from scheduling.transitions.handing_over import hand_over, mark_sent, unmark_sent
+from scheduling.transitions.noting import (
+    NOT_PUBLISHED,
+    NOT_SERVED,
+    UNKNOWN_TASK,
+    UNSTARTABLE,
+    note_refused,
+    note_unknown_task,
+    note_unstarted,
+)
 from scheduling.transitions.reopening import reopen
 from scheduling.transitions.skipping import skip
-from scheduling.transitions.starting import (
-    HARD_LIMIT_MARGIN,
-    NOT_PUBLISHED,
-    UNSTARTABLE,
-    fail_unstarted,
-    note_unknown_task,
-    start,
-)
+from scheduling.transitions.starting import HARD_LIMIT_MARGIN, fail_unstarted, start
 from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
+    "NOT_SERVED",
+    "UNKNOWN_TASK",
     "UNSTARTABLE",
     "cancel",
     "claim",
@@ -39,8 +44,10 @@ __all__ = [
     "lose",
     "make_ready",
     "mark_sent",
+    "note_refused",
     "note_stop_delivered",
     "note_unknown_task",
+    "note_unstarted",
     "open_runs",
     "release",
     "reopen",

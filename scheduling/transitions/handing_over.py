@@ -37,14 +37,17 @@ def unmark_sent(run_ids: Collection[UUID]) -> None:
         update_rows(won, ["published_at"])
 
 
-def hand_over(run_ids: Collection[UUID], *, now: datetime, confirmed: bool) -> int:
-    """End queued runs as done: what becomes of them is not known here; return how many."""
+def hand_over(run_ids: Collection[UUID], *, now: datetime, error: str = "") -> int:
+    """End queued runs as done: what becomes of them is not known here; return how many.
+
+    `error` says what is doubtful about it.
+    """
     with transaction.atomic():
         won = locked(run_ids, {RunState.QUEUED})
         for run in won:
             move(run, RunState.DONE)
             run.reason, run.finished_at = HANDED_OVER, now
-            run.error = "" if confirmed else "the broker did not confirm its message"
-        update_rows(won, ["state", "reason", "finished_at", "error"])
+            run.error, run.error_code = error, ""
+        update_rows(won, ["state", "reason", "finished_at", "error", "error_code"])
         tell(won, EventKind.COMPLETED, now)
     return len(won)

@@ -12,13 +12,9 @@ from scheduling.fence import Fence
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
 from scheduling.states import RunState
+from scheduling.transitions.noting import BEFORE_THE_START, CANNOT_STOP
 from scheduling.transitions.rows import locked, locked_by_fence, move, tell
 
-UNKNOWN_TASK = "UnknownTask"
-CANNOT_STOP = "CannotStop"
-UNSTARTABLE = (UNKNOWN_TASK, CANNOT_STOP)
-NOT_PUBLISHED = "NotPublished"
-BEFORE_THE_START = (*UNSTARTABLE, NOT_PUBLISHED)  # what a start proves to be over
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
 STARTED_FIELDS = [
     "state", "reason", "error", "error_code", "started_at", "worker", "deadline_at",
@@ -93,16 +89,6 @@ def _refuse_unbounded(runs: list[Run]) -> None:
         "or empty the job's timeout",
         error_code=CANNOT_STOP,
     )
-
-
-def note_unknown_task(fences: Collection[Fence], *, error: str) -> set[Fence]:
-    """Say on queued runs why a worker could not start them; their state stays as it is."""
-    with transaction.atomic():
-        won = locked_by_fence(fences, RunState.QUEUED)
-        Run.objects.filter(id__in=[run.id for run in won]).update(
-            error=error, error_code=UNKNOWN_TASK
-        )
-    return {run.fence for run in won}
 
 
 def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:

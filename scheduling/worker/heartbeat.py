@@ -89,6 +89,7 @@ class Heartbeat(threading.Thread):
             pool=controller.pool_cls.__module__.rpartition(".")[2],
             concurrency=controller.concurrency or 1,
             can_stop=runtime.can_stop,
+            follows_queues=runtime.follow_queues,
             queues=self._queues(),
             started_at=database_now(),
         )

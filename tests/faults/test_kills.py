@@ -1,5 +1,7 @@
 """SIGKILL, whoever it hits: no tick missing, none doubled, and the work goes on."""
 
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +11,9 @@ from subprocess import Popen
 import pytest
 import redis
 
+from opsproject.servers.descendants import signal_all
 from scheduling.clock import database_now
+from scheduling.engine.liveness import LOST_AFTER_SECONDS
 from scheduling.ledger import accounts
 from scheduling.models import Attempt, Run, SkippedTicks, WorkerProcess
 from scheduling.states import RunState
@@ -162,6 +166,29 @@ def test_a_worker_outlives_its_broker_with_a_run_in_hand(
     assert worker.poll() is None
     assert run.attempts.count() == 1
     assert_every_tick_has_one_verdict()
+
+
+def test_a_lost_worker_is_noticed_while_the_broker_hangs(
+    cluster: Cluster, valkey: Valkey, make_job: JobMaker
+) -> None:
+    """Each try of a broker that takes what it is sent and never answers costs the beat seconds."""
+    worker = cluster.worker()
+    cluster.beat()
+    make_job(every=1, max_parallel=5)
+    wait_for_more(2)
+    signal_all(valkey.pids(), signal.SIGSTOP)
+    cluster.kill(worker)
+    killed_at = time.monotonic()
+    wait_for(
+        lambda: WorkerProcess.objects.filter(lost_at__isnull=False).exists(),
+        seconds=30,
+        what="the killed worker is lost",
+    )
+    took = time.monotonic() - killed_at
+    signal_all(valkey.pids(), signal.SIGCONT)
+    assert took < LOST_AFTER_SECONDS + 5
+    cluster.worker()
+    wait_for_more(2)
 
 
 def test_a_flushed_broker_gets_the_missing_messages_again(

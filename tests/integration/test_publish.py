@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -12,6 +13,7 @@ from kombu import Connection
 
 from scheduling.clock import database_now
 from scheduling.engine.new_run import new_run
+from scheduling.engine.publishing import publish
 from scheduling.engine.publishing.delivery import Delivery, deliver
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.recover import publish_unsent
@@ -20,7 +22,7 @@ from scheduling.models import Job, Run
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker, claim_all
-from tests.servers import Valkey
+from tests.servers import Valkey, free_port
 
 
 @pytest.fixture
@@ -170,6 +172,21 @@ def test_a_connection_that_went_stale_is_replaced_at_once(
     valkey.client_kill_filter(_type="normal", skipme=True)
     assert publisher.publish([second], now=database_now()) == 1
     assert messages(publisher, "real.jobs.second")
+
+
+def test_a_broker_that_does_not_answer_gets_a_rest_that_doubles(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = Publisher(Celery("nowhere", broker=f"redis://127.0.0.1:{free_port()}/0"))
+    runs = claimed(make_job())
+    rests: list[float] = []
+    for at in range(0, 60, 10):
+        monkeypatch.setattr(publish, "time", Mock(monotonic=Mock(return_value=at)))
+        assert nowhere.available
+        assert nowhere.publish(runs, now=database_now()) == 0
+        assert not nowhere.available
+        rests.append(nowhere.rests_until - at)
+    assert rests == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
 def test_a_routed_message_goes_with_its_priority_and_headers_but_not_without_the_fence(

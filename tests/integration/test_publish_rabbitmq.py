@@ -187,6 +187,7 @@ def test_what_a_frozen_broker_does_not_confirm_is_not_sent(
         signal_all(pids, signal.SIGCONT)
     assert not publisher.available
     assert unpublished() == 29
+    wait_for(lambda: publisher.available, seconds=10, what="the broker has had its rest")
     assert publisher.publish(rest, now=database_now()) == 29
     assert unpublished() == 0
 

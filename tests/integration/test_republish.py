@@ -13,8 +13,10 @@ from scheduling.engine.new_run import new_run
 from scheduling.engine.publishing import republish
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.republish import MissingMessages
+from scheduling.engine.publishing.serving import Serving
+from scheduling.engine.recover import fail_unstartable
 from scheduling.models import Run, WorkerProcess
-from scheduling.states import Trigger
+from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker, claim_all
 from tests.servers import Valkey, free_port
@@ -69,6 +71,64 @@ def test_after_a_flush_every_message_is_sent_again_once_two_sweeps_have_missed_i
     ]
     assert valkey.llen("real.jobs.a") == 1
     assert list(Run.objects.values_list("publish_count", flat=True)) == [2, 2, 2]
+
+
+def a_worker(*queues: str, follows_queues: bool = False, age: float = 60) -> WorkerProcess:
+    return WorkerProcess.objects.create(
+        scope="real", hostname="w", pid=1, pool="prefork", concurrency=1, can_stop=True,
+        queues=list(queues), follows_queues=follows_queues,
+        started_at=database_now() - timedelta(seconds=age),
+    )  # fmt: skip
+
+
+def asked(publisher: Publisher) -> Publisher:
+    """Let the publisher know that no plain worker answered."""
+    publisher.serving = Serving(publisher.app, "real")
+    publisher.serving.note({})
+    return publisher
+
+
+def test_nothing_is_sent_again_to_a_queue_that_none_of_ours_serves(
+    publisher: Publisher, make_job: JobMaker, valkey: redis.Redis
+) -> None:
+    """Nobody there could tell a second message from the first."""
+    published(publisher, make_job, "a", "b")
+    valkey.flushall()
+    a_worker("real.jobs.a")
+    sweeps = Sweeps(asked(publisher))
+    assert [sweeps.at(5), sweeps.at(8.5)] == [0, 1]
+    assert valkey.llen("real.jobs.a") == 1
+    a_worker("real.jobs.b")
+    assert sweeps.at(12) == 1
+    assert valkey.llen("real.jobs.b") == 1
+
+
+def test_a_run_that_nobody_serves_says_so(publisher: Publisher, make_job: JobMaker) -> None:
+    (run,) = published(publisher, make_job, "a")
+    a_worker("real.default")
+    Sweeps(asked(publisher)).at(5)
+    run.refresh_from_db()
+    assert run.error == "no worker serves the queue 'real.jobs.a': start one"
+    assert fail_unstartable("real", now=database_now() + timedelta(minutes=5)) == 0
+
+
+def test_a_run_whose_task_no_worker_knows_says_so_and_fails_after_a_grace(
+    publisher: Publisher, make_job: JobMaker
+) -> None:
+    """A worker that serves all that it can has left its queue alone."""
+    (run,) = published(publisher, make_job, "a")
+    fresh = a_worker("real.default", follows_queues=True, age=0)
+    sweeps = Sweeps(asked(publisher))
+    sweeps.at(5)
+    run.refresh_from_db()
+    assert run.error_code == "NotServed"  # it may still be looking
+    WorkerProcess.objects.filter(pk=fresh.pk).update(started_at=database_now() - timedelta(hours=1))
+    sweeps.at(9)
+    run.refresh_from_db()
+    assert run.error.startswith("no worker knows the task 'tests.task'")
+    assert fail_unstartable("real", now=database_now() + timedelta(minutes=5)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.FAILED, "UnknownTask")
 
 
 def test_what_still_waits_on_the_broker_is_not_sent_again(

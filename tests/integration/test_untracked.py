@@ -9,16 +9,19 @@ from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from scheduling.clock import database_now
+from scheduling.engine import recover
+from scheduling.engine.new_run import new_run
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publishing.hand_over import hand_over_runs
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.republish import MissingMessages
 from scheduling.engine.publishing.serving import Serving
+from scheduling.engine.recover import publish_unsent
 from scheduling.fence import HEADER
 from scheduling.ledger import accounts
-from scheduling.models import Run, WorkerProcess
-from scheduling.states import RunState
-from scheduling.transitions import mark_sent
+from scheduling.models import Job, Run, WorkerProcess
+from scheduling.states import RunState, Trigger
+from scheduling.transitions import mark_sent, open_runs
 from tests.cluster import Cluster
 from tests.conftest import JobMaker, claim_all
 from tests.servers import Valkey, free_port, wait_for
@@ -69,14 +72,16 @@ def test_a_plain_worker_runs_each_tick_of_an_adopted_row_once(
     assert not Run.objects.filter(reason="handed_over").exclude(error="").exists()
 
 
-def test_a_queue_that_one_of_ours_serves_too_is_tracked() -> None:
-    serving = Serving(Celery("asks"), "real")
-    serving.note({"plain@host": ["theirs", "shared"], "ours@host": ["shared"]})
+def test_a_queue_that_a_plain_worker_shares_with_ours_is_untracked() -> None:
+    """What the plain one takes is executed and never told of."""
     WorkerProcess.objects.create(
         scope="real", hostname="ours@host", pid=1, pool="prefork", concurrency=1, can_stop=True,
-        queues=["shared"], started_at=database_now(),
+        queues=["shared", "ours"], started_at=database_now(),
     )  # fmt: skip
-    assert serving.untracked({"theirs", "shared", "nobody", "real.default"}) == {"theirs"}
+    serving = Serving(Celery("asks"), "real")
+    serving.note({"plain@host": ["theirs", "shared"], "ours@host": ["shared", "ours"]})
+    assert serving.untracked({"theirs", "shared", "ours", "nobody"}) == {"theirs", "shared"}
+    assert serving.unserved({"theirs", "shared", "ours", "nobody", "real.default"}) == {"nobody"}
 
 
 def test_nothing_goes_to_a_foreign_queue_before_the_workers_were_asked(
@@ -162,7 +167,47 @@ def test_a_crash_between_sending_and_ending_sends_nothing_twice(
         missing.sweep(publisher, now=now, monotonic=float(second))
     run.refresh_from_db()
     assert (run.state, run.reason) == (RunState.DONE, "handed_over")
-    assert run.error == "the broker did not confirm its message"
+    assert run.error == "a worker without the ledger may have taken its message"
+
+
+def test_what_is_held_back_does_not_hold_up_what_has_somebody_to_go_to(
+    make_job: JobMaker, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recover, "BATCH", 2)
+    serving = Serving(app, "real")
+    serving.note({})
+    now = database_now()
+    held = [make_job(f"held-{n}") for n in range(3)]
+    Job.objects.filter(pk__in=[job.pk for job in held]).update(queue="nobodys")
+    runs = [new_run(job, trigger=Trigger.MANUAL, now=now) for job in [*held, make_job("ours")]]
+    for run in runs[:3]:
+        run.queue = "nobodys"
+    open_runs(runs)
+    claim_all(now=now)
+    assert publish_unsent("real", Publisher(app, serving), now=now + timedelta(seconds=6)) == 1
+    assert Run.objects.get(published_at__isnull=False).queue == "real.jobs.ours"
+
+
+def test_a_plain_worker_on_a_queue_of_ours_gets_no_run_twice(
+    make_job: JobMaker, app: Celery
+) -> None:
+    """It was started by mistake, say, and eats the message of a run that it cannot report."""
+    job = make_job("eaten")
+    now = database_now()
+    open_runs([new_run(job, trigger=Trigger.MANUAL, now=now)])
+    serving = Serving(app, "real")
+    serving.note({"plain@host": [job.queue]})
+    publisher = Publisher(app)
+    assert publisher.publish(claim_all(now=now), now=now) == 1
+    with app.connection() as connection:
+        connection.SimpleQueue(job.queue).get(timeout=5).ack()
+    publisher.serving = serving
+    missing = MissingMessages(app, "real")
+    for second in (5, 10, 20):
+        at = now + timedelta(seconds=second)
+        assert missing.sweep(publisher, now=at, monotonic=float(second)) == 0
+    run = Run.objects.get()
+    assert (run.state, run.reason) == (RunState.DONE, "handed_over")
 
 
 def test_without_a_broker_nothing_is_handed_over(make_job: JobMaker) -> None:
@@ -172,7 +217,7 @@ def test_without_a_broker_nothing_is_handed_over(make_job: JobMaker) -> None:
     (run,) = claimed(make_job)
     publisher = Publisher(nowhere, serving)
     assert publisher.publish([run], now=database_now()) == 0
-    serving.stop()
     assert not publisher.available
+    serving.stop()
     run.refresh_from_db()
     assert (run.state, run.published_at) == (RunState.QUEUED, None)

@@ -5,6 +5,7 @@ them one by one. Where one message spoils a batch, each is sent alone, so that i
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from scheduling.engine.publishing.message import send_message
 
 logger = logging.getLogger(__name__)
 
+STALE_SECONDS = 1.0  # a connection that went stale in the pool says so at once
 AT_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
@@ -63,6 +65,7 @@ def deliver(app: Celery, delivery: Delivery) -> None:
     What had no answer by then stays waiting. It may have arrived all the same and be sent again:
     the fence, where there is one, makes that harmless.
     """
+    began = time.monotonic()
     with app.connection_or_acquire() as connection:
         try:
             _send_over(app, connection, delivery)
@@ -71,7 +74,8 @@ def deliver(app: Celery, delivery: Delivery) -> None:
             raise OperationalError(str(error)) from error
         except connection.connection_errors as error:
             connection.collect()
-            if delivery.uncertain and not delivery.fenced:
+            hangs = time.monotonic() - began > STALE_SECONDS
+            if hangs or (delivery.uncertain and not delivery.fenced):
                 raise OperationalError(str(error)) from error
             # It may have gone stale in the pool: one quick second try; after that recover's turn.
             _try_again(app, connection, delivery)

@@ -37,6 +37,6 @@ def hand_over_runs(app: Celery, runs: Sequence[Run], *, now: datetime) -> Delive
     uncertain = [parcel.id for parcel in delivery.uncertain]
     untried = delivery.waiting.keys() - set(uncertain)
     unmark_sent([*untried, *(parcel.id for parcel, _ in delivery.refused)])
-    hand_over([parcel.id for parcel in delivery.sent], now=now, confirmed=True)
-    hand_over(uncertain, now=now, confirmed=False)
+    hand_over([parcel.id for parcel in delivery.sent], now=now)
+    hand_over(uncertain, now=now, error="the broker did not confirm its message")
     return delivery

@@ -1,12 +1,14 @@
 """Publishes: after the commit, a message per claimed run, in batches, and notes which ones went.
 
 A message that cannot be sent is no loss: the run stays queued, unpublished, and recover sends it
-when the broker is back. Runs of a queue that only plain Celery workers serve are handed over;
+when the broker is back. Runs of a queue that plain Celery workers serve are handed over;
 those of a foreign queue that nobody serves are held back.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+import math
+import time
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from celery import Celery
@@ -22,22 +24,30 @@ from scheduling.engine.publishing.serving import Serving
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
 from scheduling.states import RunState
-from scheduling.transitions import NOT_PUBLISHED
+from scheduling.transitions import NOT_PUBLISHED, note_refused, note_unstarted
 
 logger = logging.getLogger(__name__)
 
+FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.5, 4.0
+
 
 class Publisher:
-    """Sends over the app's pooled connections; `available` says whether the last try went."""
+    """Sends over the app's pooled connections; a broker that did not answer gets a rest."""
 
     def __init__(self, app: Celery, serving: Serving | None = None) -> None:
         self.app = app
         self.serving = serving  # None: everything that this process sends is for our own workers
-        self.available = True
+        self._rest_seconds = 0.0
+        self.rests_until = -math.inf
+
+    @property
+    def available(self) -> bool:
+        """Whether it is worth a try: each costs the time in which a dead broker does not answer."""
+        return time.monotonic() >= self.rests_until
 
     def publish(self, runs: Sequence[Run], *, now: datetime) -> int:
         """Send the messages of the runs, as far as the broker takes them; return how many."""
-        if not runs:
+        if not runs or not self.available:
             return 0
         runs = self._but_held_back(runs)
         try:
@@ -48,15 +58,15 @@ class Publisher:
         rest = [run for run in runs if run.queue not in settled]
         return handed_over + (self._deliver(rest, now) if rest else 0)
 
-    def untracked(self, queues: set[str]) -> set[str]:
-        """Return those of the queues that only workers without the fence serve."""
+    def untracked(self, queues: Iterable[str]) -> set[str]:
+        """Return those of the queues that workers without the fence serve."""
         return self.serving.untracked(queues) if self.serving is not None else set()
 
     def _deliver(self, runs: Sequence[Run], now: datetime) -> int:
         delivery = Delivery(pack(self.app, runs))
         try:
             deliver(self.app, delivery)
-            self.available = True
+            self._rest_seconds = 0.0
         except OperationalError as error:
             self._note_outage(error, len(delivery.waiting))
         for parcel, refusal in delivery.refused:
@@ -65,22 +75,25 @@ class Publisher:
         _note_published(sent, now)
         return len(sent)
 
-    def _but_held_back(self, runs: Sequence[Run]) -> list[Run]:
-        """Leave out what nobody would get, and say so; recover tries it again in a few seconds.
+    def held_back(self, queues: Iterable[str]) -> set[str]:
+        """Return those of the queues to which nothing is sent now: nobody would get it.
 
-        Before the workers have been asked that is all that goes to a queue that others may serve.
+        Before the workers have been asked those are all that others may serve.
         """
-        if self.serving is None or not (foreign := self.serving.foreign({r.queue for r in runs})):
-            return list(runs)
-        if not self.serving.knows():
-            return [run for run in runs if run.queue not in foreign]
-        unserved = self.serving.unserved(foreign)
-        held = {run.pk: run for run in runs if run.queue in unserved and not is_routed(run)}
-        _note_unserved(held.values())
+        if self.serving is None or not (foreign := self.serving.foreign(queues)):
+            return set()
+        return self.serving.unserved(foreign) if self.serving.knows() else foreign
+
+    def _but_held_back(self, runs: Sequence[Run]) -> list[Run]:
+        """Leave out what is held back, and say so; recover tries it again in a few seconds."""
+        queues = self.held_back({run.queue for run in runs})
+        held = {run.pk: run for run in runs if run.queue in queues and not is_routed(run)}
+        if held and self.serving is not None and self.serving.knows():
+            _note_unserved(held.values())
         return [run for run in runs if run.pk not in held]
 
     def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
-        """Hand over what only plain workers serve; return the queues settled, and how many runs."""
+        """Hand over what plain workers serve; return the queues settled, and how many runs."""
         untracked = self.untracked({run.queue for run in runs})
         theirs = [run for run in runs if run.queue in untracked]
         if not theirs:
@@ -91,28 +104,28 @@ class Publisher:
         return untracked, len(delivery.sent)
 
     def _note_outage(self, error: Exception, unpublished: int) -> None:
-        self.available = False
+        self._rest_seconds = min(
+            max(FIRST_REST_SECONDS, 2 * self._rest_seconds), LONGEST_REST_SECONDS
+        )
+        self.rests_until = time.monotonic() + self._rest_seconds
         logger.warning(
             "broker_unreachable", extra={"unpublished": unpublished, "error": str(error)}
         )
 
 
 def _note_refused(parcel: Parcel, error: Exception) -> None:
-    """Say on the runs why they do not start, and let the next try wait longer."""
     logger.warning("message_refused", extra={"queue": parcel.queue, "error": str(error)})
     text = configured_redactor().text(f"not published: {error}")
-    refused = Run.objects.filter(id__in=[run.id for run in runs_of(parcel)])
-    refused.update(error=text, error_code=NOT_PUBLISHED, publish_count=F("publish_count") + 1)
+    note_refused([run.id for run in runs_of(parcel)], error=text)
 
 
 def _note_unserved(runs: Collection[Run]) -> None:
-    """Say on the runs why they do not start, once."""
     for queue in {run.queue for run in runs}:
-        text = f"not published: no worker serves the queue {queue!r}"
-        held = Run.objects.open(RunState.QUEUED).filter(
-            id__in=[run.id for run in runs if run.queue == queue]
+        note_unstarted(
+            [run.id for run in runs if run.queue == queue],
+            error=f"not published: no worker serves the queue {queue!r}",
+            error_code=NOT_PUBLISHED,
         )
-        held.exclude(error=text).update(error=text, error_code=NOT_PUBLISHED)
 
 
 def _note_published(runs: Sequence[Run], now: datetime) -> None:

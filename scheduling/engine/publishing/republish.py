@@ -7,7 +7,7 @@ by the fence; a message too few would leave a run waiting for ever.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from amqp.exceptions import NotFound
@@ -18,6 +18,7 @@ from kombu.exceptions import ChannelError, OperationalError
 
 from scheduling.engine.publishing.batch import size_for
 from scheduling.engine.publishing.publish import Publisher
+from scheduling.engine.publishing.unserved import note_unserved
 from scheduling.models import Run, WorkerProcess
 from scheduling.models.run import RunQuerySet
 from scheduling.states import RunState
@@ -48,6 +49,8 @@ class MissingMessages:
             return 0
         self._swept_at = monotonic
         queues = self._next_queues(now)
+        if publisher.serving is not None:
+            note_unserved(self.scope, queues, publisher.serving, now=now)
         missing = self._missing(queues)
         confirmed = missing & self._before
         self._this_round.update(missing)
@@ -58,13 +61,23 @@ class MissingMessages:
         ]
         if not runs:
             return 0
-        logger.info("messages_missing", extra={"scope": self.scope, "republished": len(runs)})
-        untracked = publisher.untracked({run.queue for run in runs})
+        if publisher.serving is None:
+            return self._send_again(publisher, runs, now)
+        if not publisher.serving.knows():
+            return 0
         # A plain worker has taken it, with or without its fence: to send it again is to run it.
+        untracked = publisher.untracked({run.queue for run in runs})
         taken = [run.pk for run in runs if run.queue in untracked]
-        hand_over(taken, now=now, confirmed=False)
-        rest = [run for run in runs if run.queue not in untracked]
-        return publisher.publish(rest[:MOST_A_SWEEP], now=now)
+        hand_over(taken, now=now, error="a worker without the ledger may have taken its message")
+        # Where none of ours is there nobody could check the fence of a second message.
+        ours = publisher.serving.served_by_ours() - untracked
+        return self._send_again(publisher, [run for run in runs if run.queue in ours], now)
+
+    def _send_again(self, publisher: Publisher, runs: Sequence[Run], now: datetime) -> int:
+        sent = publisher.publish(runs[:MOST_A_SWEEP], now=now)
+        if sent:
+            logger.info("messages_missing", extra={"scope": self.scope, "republished": sent})
+        return sent
 
     def _next_queues(self, now: datetime) -> list[str]:
         """Return the next of the queues in which something has been waiting for a while."""
@@ -118,7 +131,8 @@ class MissingMessages:
     def _oldest(self, queue: str, count: int, now: datetime) -> list[Run]:
         """Return the oldest of a queue whose wait, doubled by each sending, is over."""
         rows = self._published().filter(queue=queue, published_at__lt=now - FIRST_WAIT)
-        waited = (run for run in rows.order_by("published_at")[: count * 2] if _is_over(run, now))
+        most = 2 * min(count, MOST_A_SWEEP)
+        waited = (run for run in rows.order_by("published_at")[:most] if _is_over(run, now))
         return [run for run, _ in zip(waited, range(count), strict=False)]
 
 

@@ -1,8 +1,8 @@
 """Who serves a queue: workers with the fence, or plain Celery workers that know no ledger.
 
 Ours stand in the database. The others only answer to Celery's remote control, which takes a
-second: a thread asks, and only where there are queues that others might serve. A queue that only
-plain workers serve is *untracked*: its runs are handed over (DESIGN rule 4). Until somebody says
+second: a thread asks, and only where there are queues that others might serve. A queue that plain
+workers serve is *untracked*: its runs are handed over (DESIGN rule 4). Until somebody says
 that he serves a foreign queue, its messages are held back: the next plain worker would run them
 all, and nobody would tell.
 """
@@ -51,25 +51,31 @@ class Serving:
             self._thread.start()
         return self._asked.is_set()
 
-    def untracked(self, queues: Collection[str]) -> set[str]:
-        """Return those of the queues that plain workers serve, and none of ours."""
-        plain = self._plain(self.foreign(queues))
-        return plain - self._served_by_ours() if plain else set()
+    def untracked(self, queues: Iterable[str]) -> set[str]:
+        """Return those of the queues that plain workers serve, alone or beside ours.
 
-    def unserved(self, queues: Collection[str]) -> set[str]:
+        Whatever a plain worker takes there is executed and never told of, and ours cannot know
+        which messages those were.
+        """
+        since = time.monotonic() - REMEMBERED_SECONDS
+        named = set(settings.OPS_UNTRACKED_QUEUES)
+        return {q for q in queues if q in named or self._seen.get(q, -math.inf) > since}
+
+    def unserved(self, queues: Iterable[str]) -> set[str]:
         """Return those of the foreign queues that nobody serves, as far as anybody has said.
 
         A queue that only workers of ours were seen on stays theirs while they are restarted.
         """
-        unknown = self.foreign(queues) - self._plain(queues)
+        foreign = self.foreign(queues)
+        unknown = foreign - self.untracked(foreign)
         if not unknown:
             return set()
-        return unknown - self._served_by_ours() - (self._once_served_by_ours() - self._seen.keys())
+        once_ours = self._once_served_by_ours() - self._seen.keys()
+        return unknown - self.served_by_ours() - once_ours
 
-    def _plain(self, queues: Iterable[str]) -> set[str]:
-        since = time.monotonic() - REMEMBERED_SECONDS
-        told = set(settings.OPS_UNTRACKED_QUEUES)
-        return {q for q in queues if q in told or self._seen.get(q, -math.inf) > since}
+    def served_by_ours(self) -> set[str]:
+        """Return the queues that live workers of ours serve."""
+        return {queue for served in self._live("queues") for queue in served}
 
     def note(self, queues_by_node: Mapping[str, Collection[str]]) -> None:
         """Take what workers answered; those with the fence are known by their rows."""
@@ -105,9 +111,6 @@ class Serving:
     def _live(self, field: str) -> list[Any]:
         live = WorkerProcess.objects.live().filter(scope=self._scope)
         return list(live.values_list(field, flat=True))
-
-    def _served_by_ours(self) -> set[str]:
-        return {queue for served in self._live("queues") for queue in served}
 
     def _once_served_by_ours(self) -> set[str]:
         lives = WorkerProcess.objects.filter(scope=self._scope).order_by("-started_at")

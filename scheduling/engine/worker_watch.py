@@ -1,0 +1,52 @@
+"""Watches the workers, from a thread of its own: a broker that hangs must not blind the beat.
+
+What it sees is trusted only while it looks often (DESIGN rule 9), and a turn may be held up.
+"""
+
+import logging
+import threading
+import time
+
+from django.db import connection
+
+from scheduling.clock import OUTAGE, database_now
+from scheduling.engine.liveness import Liveness
+from scheduling.engine.recover import take_from_lost_workers
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+
+
+class WorkerWatch(threading.Thread):
+    """One per beat process. An outage of the database is waited out."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(name="ops-worker-watch", daemon=True)
+        self._scope = scope
+        self._liveness = Liveness(loop_seconds=EVERY_SECONDS)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look until stopped."""
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except OUTAGE as error:
+                logger.warning("database_unreachable", extra={"error": str(error)})
+                connection.close()
+            except Exception:
+                # Tables that are not migrated yet: no reason to give the workers up for good.
+                logger.exception("worker_watch_failed", extra={"scope": self._scope})
+            self._stopping.wait(EVERY_SECONDS)
+        connection.close()
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stopping.set()
+        self.join()
+
+    def _look(self) -> None:
+        take_from_lost_workers(
+            self._scope, self._liveness, now=database_now(), monotonic=time.monotonic()
+        )
