@@ -133,6 +133,7 @@ PROMISES = (
 )
 
 
+@pytest.mark.timeout(900)  # when it fails, hypothesis looks for a shorter story that does
 def test_whatever_happens_the_promises_hold(db: None) -> None:
     del db
     call_the_witness()
