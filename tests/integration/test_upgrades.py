@@ -29,7 +29,7 @@ from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.recover import take_from_lost_workers
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.liveness import Liveness
-now = database_now() + timedelta(minutes=1)
+now = database_now() + timedelta(minutes=31)
 Adoption("real").follow(now=now, monotonic=0.0)
 take_from_lost_workers("real", Liveness(loop_seconds=1.0), now=now, monotonic=0.0)
 planned = plan_due_jobs("real", now=now)
