@@ -4,7 +4,7 @@ from hypothesis.stateful import precondition, rule
 
 from scheduling.ending import Ending
 from scheduling.models import Run
-from scheduling.states import Outcome, RunState
+from scheduling.states import Outcome
 from scheduling.transitions import finish
 from tests.engine_model.beat import Beat
 from tests.engine_model.worker import Worker
@@ -39,7 +39,7 @@ class Calm(World):
             self._all_work_ends()
             beat.turn(self.now, self.monotonic)
         self._all_work_ends()
-        self._wait_for_the_next_attempt()
+        self.wait_for_the_next_attempt()
 
     def _all_work_ends(self) -> None:
         for worker in self.workers:
@@ -48,8 +48,3 @@ class Calm(World):
                 finish(ends, now=self.now)
                 self.confirmed.update(worker.hands)
                 worker.hands = []
-
-    def _wait_for_the_next_attempt(self) -> None:
-        pending = Run.objects.open(RunState.PENDING).order_by("next_attempt_at").first()
-        if pending and pending.next_attempt_at:
-            self.pass_time(max(0.0, (pending.next_attempt_at - self.now).total_seconds()))

@@ -66,6 +66,22 @@ class Workers(World):
         elif worker and any(other is not worker for other in self.awake()):
             worker.take(turn, self.now)
 
+    @precondition(an_attempt_is_in_hand)
+    @rule(which=WHICH)
+    def a_worker_sleeps_while_its_work_is_given_away(self, which: int) -> None:
+        """It wakes with attempts in hand that somebody else is at by then."""
+        sleeper = pick([worker for worker in self.awake() if worker.hands], which)
+        if sleeper is None:
+            return
+        sleeper.take("freezes", self.now)
+        if not self.awake():
+            self.workers.append(Worker.born(self.now))
+        self.watch(self.beats[0])
+        self.wait_for_the_next_attempt()
+        self.beats[0].turn(self.now, self.monotonic)
+        self.start_what_is_queued(self.awake()[0])
+        sleeper.take("thaws", self.now)
+
     # -- messages --------------------------------------------------------------------------------
 
     @precondition(a_message_may_arrive)

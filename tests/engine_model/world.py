@@ -81,6 +81,12 @@ class World(RuleBasedStateMachine):
         self.monotonic += seconds
         show_life(self.workers, self.now)
 
+    def wait_for_the_next_attempt(self) -> None:
+        """Let the time pass that the next retry waits for."""
+        pending = Run.objects.open(RunState.PENDING).order_by("next_attempt_at").first()
+        if pending and pending.next_attempt_at:
+            self.pass_time(max(0.0, (pending.next_attempt_at - self.now).total_seconds()))
+
     def watch(self, beat: Beat) -> None:
         """Let a beat look at the workers for as long as it takes to miss one."""
         for _ in range(LOOKS):
