@@ -1,19 +1,25 @@
 """Keeps how a job stands, told by its attempts: the last status, and failures in a row.
 
-Called within a transition's transaction, after the runs are locked.
+Where those trip its breaker, the log says so once, behind the commit (SPEC A13). Called within a
+transition's transaction, after the runs are locked.
 """
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 
 from scheduling.bulk import update_rows
 from scheduling.ending import Ending
 from scheduling.models import JobStatus, Run
 from scheduling.states import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
@@ -25,7 +31,9 @@ def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime)
     rows = (
         JobStatus.objects.select_for_update(of=("self",))
         .filter(job_id__in=by_job)
-        .annotate(limit=F("job__max_consecutive_errors"))
+        .annotate(
+            limit=F("job__max_consecutive_errors"), name=F("job__job_id"), scope=F("job__scope")
+        )
         .order_by("job_id")
     )
     statuses = list(rows)
@@ -46,4 +54,12 @@ def _note_attempt(status: Any, run: Run, outcome: Outcome, now: datetime) -> Non
     elif outcome in (Outcome.FAILED, Outcome.TIMEOUT):
         status.consecutive_errors += 1
         if status.consecutive_errors >= status.limit:
-            status.tripped_at = now
+            _trip(status, now)
+
+
+def _trip(status: Any, now: datetime) -> None:
+    """Open the breaker; a failed trial opens it again, of which nobody is told a second time."""
+    if status.tripped_at is None:
+        told = {"job_id": status.name, "scope": status.scope, "errors": status.consecutive_errors}
+        transaction.on_commit(partial(logger.warning, "breaker_tripped", extra=told))
+    status.tripped_at = now

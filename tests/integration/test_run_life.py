@@ -1,6 +1,7 @@
 """A run's way from ready to its verdict, and who may take it."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.recover import fail_unstartable
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
-from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProcess
+from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, SkippedTicks, WorkerProcess
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
 from scheduling.transitions import finish, lose, note_unknown_task, release, skip, start
@@ -179,6 +180,43 @@ def test_the_third_failed_attempt_in_a_row_trips_the_job(
         finish([failed(fence)], now=now)
     status = JobStatus.objects.get()
     assert (status.consecutive_errors, status.tripped_at) == (3, now)
+
+
+def test_an_operator_is_told_once_that_a_breaker_has_tripped(
+    make_job: JobMaker,
+    worker: WorkerProcess,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    job = make_job(breaker_cooldown=timedelta(seconds=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(5):
+            _, fence, now = started(job, worker)
+            finish([failed(fence)], now=now)
+    told = [record for record in caplog.records if record.getMessage() == "breaker_tripped"]
+    assert [(r.levelname, r.job_id, r.scope, r.errors) for r in told] == [  # type: ignore[attr-defined] # from `extra`
+        ("WARNING", "job", "real", 3)
+    ]
+
+
+def test_a_failed_trial_opens_the_breaker_again_and_no_other_job_is_held_back(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    tripped = make_job("tripped")
+    for _ in range(3):
+        _, fence, now = started(tripped, worker)
+        finish([failed(fence)], now=now)
+    other = make_job("other")
+    trial_at = now + tripped.breaker_cooldown
+    plan_due_jobs("real", now=trial_at)
+    fences = {run.job_id: run.fence for run in claim_all(now=trial_at)}
+    start(fences.values(), worker_id=worker.pk, now=trial_at)
+    done = Ending(fence=fences[other.pk], outcome=Outcome.DONE)
+    finish([failed(fences[tripped.pk]), done], now=trial_at)
+    assert JobStatus.objects.get(job=tripped).tripped_at == trial_at
+    plan_due_jobs("real", now=trial_at + timedelta(seconds=10))
+    assert [run.job_id for run in Run.objects.open()] == [other.pk]
+    assert SkippedTicks.objects.filter(job=tripped).latest("until").reason == "breaker_open"
 
 
 def test_a_success_closes_the_breaker(make_job: JobMaker, worker: WorkerProcess) -> None:
