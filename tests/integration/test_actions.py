@@ -161,6 +161,9 @@ def test_a_pause_into_the_past_is_refused(make_job: JobMaker, operator: Operator
         ({"expires_after": timedelta(0)}, "expires_after"),
         ({"expires_after": timedelta(seconds=1.5)}, "expires_after"),
         ({"retry_base": timedelta(60), "retry_cap": timedelta(30)}, "retry_cap"),
+        ({"misfire": "skip", "misfire_grace": timedelta(0)}, "misfire_grace"),
+        ({"misfire": "all", "catch_up_window": timedelta(0)}, "catch_up_window"),
+        ({"misfire": "all", "catch_up_window": timedelta(seconds=59)}, "catch_up_window"),
         ({"description": "a\x00b"}, "description"),
         ({"next_due_at": None}, "next_due_at"),
     ],
@@ -171,6 +174,20 @@ def test_what_contradicts_or_cannot_be_is_refused_and_named(
     with pytest.raises(InvalidJob) as refused:
         change_policy(make_job(), operator, changes)
     assert refused.value.field == named
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"misfire": "skip", "misfire_grace": timedelta(seconds=1)},
+        {"misfire": "all", "catch_up_window": timedelta(seconds=60)},
+        {"misfire": "once", "misfire_grace": timedelta(0), "catch_up_window": timedelta(0)},
+    ],
+)
+def test_a_policy_that_just_lets_ticks_run_is_taken(
+    make_job: JobMaker, operator: Operator, changes: dict[str, object]
+) -> None:
+    change_policy(make_job(), operator, changes)
 
 
 def test_a_reason_that_no_database_stores_is_refused(
