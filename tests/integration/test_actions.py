@@ -1,13 +1,16 @@
 """What operators do, and the trail it leaves."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db.models import DurationField
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import change_policy
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.actions.pause_job import pause_job
+from scheduling.actions.reset_breaker import reset_breaker
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.actions.trigger_run import trigger_run
@@ -16,7 +19,15 @@ from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.errors import DuplicateJob, InvalidJob
 from scheduling.ledger import account_of
-from scheduling.models import AuditEntry, Job, Pause, Run, SkippedTicks
+from scheduling.models import (
+    AuditEntry,
+    Job,
+    JobStatus,
+    Pause,
+    Run,
+    ScheduleEpoch,
+    SkippedTicks,
+)
 from scheduling.states import RunState
 from tests.conftest import JobMaker
 
@@ -174,6 +185,83 @@ def test_what_contradicts_or_cannot_be_is_refused_and_named(
     with pytest.raises(InvalidJob) as refused:
         change_policy(make_job(), operator, changes)
     assert refused.value.field == named
+
+
+FIELDS = Job._meta.get_fields()  # noqa: SLF001 Django's documented name
+DURATIONS = [field.name for field in FIELDS if isinstance(field, DurationField)]
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+def test_a_duration_beyond_all_calendars_is_refused(
+    make_job: JobMaker, operator: Operator, name: str
+) -> None:
+    with pytest.raises(InvalidJob, match=r"Give at most \d+ years") as refused:
+        change_policy(make_job(), operator, {name: timedelta(days=10_000_000)})
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize("name", [name for name in DURATIONS if name != "next_delay"])
+def test_the_longest_duration_is_stored_in_job_and_row(
+    make_job: JobMaker, operator: Operator, name: str
+) -> None:
+    years = 68 if name == "expires_after" else 100
+    longest = timedelta(days=int(years * 365.25))
+    job = make_job(retry_cap=longest, catch_up_window=longest)
+    change_policy(job, operator, {name: longest})
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    assert Run.objects.exists()
+
+
+def beyond_all_calendars(job: Job) -> None:
+    """Let the end of a tripped job's cool-down be no date, as an older release would."""
+    Job.objects.filter(pk=job.pk).update(breaker_cooldown=timedelta(days=10_000_000))
+    JobStatus.objects.update(tripped_at=database_now(), consecutive_errors=3)
+
+
+def set_the_cooldown(job: Job, operator: Operator) -> None:
+    change_policy(job, operator, {"breaker_cooldown": timedelta(seconds=10)})
+
+
+@pytest.mark.parametrize("mend", [set_the_cooldown, reset_breaker])
+def test_a_job_that_was_set_aside_is_planned_again_once_its_policy_can_be(
+    make_job: JobMaker, operator: Operator, mend: Callable[[Job, Operator], object]
+) -> None:
+    job = make_job()
+    beyond_all_calendars(job)
+    assert job.next_due_at is not None
+    plan_due_jobs("real", now=job.next_due_at)
+    job.refresh_from_db()
+    assert job.schedule_error
+    assert job.next_due_at is None
+    mend(job, operator)
+    job.refresh_from_db()
+    assert job.schedule_error == ""
+    later = database_now() + timedelta(minutes=5)
+    assert plan_due_jobs("real", now=later) == 1
+    assert account_of(job.pk, now=later).closes
+
+
+def test_what_fell_due_while_a_job_was_aside_is_settled_before_its_mode_changes(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    job = make_job(every=1)
+    began = database_now() - timedelta(seconds=30)
+    Job.objects.update(next_due_at=None, schedule_error="out of order", planned_until=began)
+    ScheduleEpoch.objects.update(
+        from_at=began, spec={"anchor": began.isoformat(), "every_seconds": 1}
+    )
+    change_policy(job, operator, {"reschedule_mode": "queue", "misfire": "all"})
+    assert account_of(job.pk, now=database_now()).closes
+    assert Run.objects.filter(scheduled_for__isnull=False).count() >= 1
+
+
+def test_an_error_that_only_the_row_can_mend_stays(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job(every=None)
+    Job.objects.update(schedule_error="kwargs: not JSON")
+    change_policy(job, operator, {"priority": 3})
+    job.refresh_from_db()
+    assert job.schedule_error == "kwargs: not JSON"
 
 
 @pytest.mark.parametrize(
