@@ -29,7 +29,7 @@ from scheduling.models import (
     SkippedTicks,
 )
 from scheduling.states import RunState
-from tests.conftest import JobMaker
+from tests.conftest import JobMaker, claim_all
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +116,29 @@ def test_a_pause_takes_back_what_has_not_started(make_job: JobMaker, operator: O
     pause_job(job, operator)
     run = Run.objects.get()
     assert (run.state, run.reason) == (RunState.SKIPPED, "paused")
+
+
+def test_a_pause_swallows_nothing_that_was_due_before_it(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    job = make_job(every=1, misfire="all")
+    began = database_now() - timedelta(seconds=2_500)
+    Job.objects.update(planned_until=began, next_due_at=began + timedelta(seconds=1))
+    ScheduleEpoch.objects.update(
+        from_at=began, spec={"anchor": began.isoformat(), "every_seconds": 1}
+    )
+    pause_job(job, operator)
+    assert not SkippedTicks.objects.filter(reason="paused").exists()
+    assert Run.objects.count() >= 2_400
+
+
+def test_run_now_waits_for_the_jobs_slots(make_job: JobMaker, operator: Operator) -> None:
+    job = make_job(max_parallel=2)
+    runs = [trigger_run(job, operator) for _ in range(3)]
+    now = database_now()
+    assert [run.pk for run in claim_all(now=now)] == [run.pk for run in runs[:2]]
+    Run.objects.filter(pk=runs[0].pk).update(state=RunState.DONE, finished_at=now)
+    assert [run.pk for run in claim_all(now=now)] == [runs[2].pk]
 
 
 def test_run_now_works_on_a_paused_job(make_job: JobMaker, operator: Operator) -> None:

@@ -51,7 +51,7 @@ def settle(*jobs: Job, now: datetime) -> None:
     due = [job for job in ticking if job.next_due_at is not None and job.next_due_at <= now]
     while due:
         write(judge_all(due, now=now))
-        # One-off jobs are judged tick by tick, until one runs.
+        # One-off jobs are judged tick by tick, until one runs; long catch-ups page by page.
         due = [job for job in due if job.next_due_at is not None and job.next_due_at <= now]
 
 
