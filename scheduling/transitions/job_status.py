@@ -39,19 +39,19 @@ def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime)
     statuses = list(rows)
     for status in statuses:
         for run in by_job[status.job_id]:
-            _note_attempt(status, run, reports[run.id].outcome, now)
+            _note_attempt(status, run, reports[run.id], now)
     update_rows(
         statuses, ["last_run_at", "last_status", "last_error", "consecutive_errors", "tripped_at"]
     )
 
 
-def _note_attempt(status: Any, run: Run, outcome: Outcome, now: datetime) -> None:
+def _note_attempt(status: Any, run: Run, ending: Ending, now: datetime) -> None:
     status.last_run_at = run.started_at
     status.last_status = run.state if run.finished_at else "retrying"
     status.last_error = run.error
-    if outcome is Outcome.DONE:
+    if ending.outcome is Outcome.DONE:
         status.consecutive_errors, status.tripped_at = 0, None
-    elif outcome in (Outcome.FAILED, Outcome.TIMEOUT):
+    elif ending.counts_against_job:
         status.consecutive_errors += 1
         if status.consecutive_errors >= status.limit:
             _trip(status, now)

@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import DurationField
+from django.test import override_settings
 
+from opsproject.env import Target
 from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import change_policy
 from scheduling.actions.create_job import NewJob, create_job
@@ -28,6 +30,7 @@ from scheduling.models import (
     ScheduleEpoch,
     SkippedTicks,
 )
+from scheduling.recurrence import Interval
 from scheduling.states import RunState
 from tests.conftest import JobMaker, claim_all
 
@@ -42,6 +45,32 @@ def test_the_standing_jobs_are_made_once() -> None:
         "backup_maintenance",
     }
     assert sync_targets() == []
+
+
+def target(**given: int) -> Target:
+    return Target.model_validate({"callable": "a.b", "interval_ms": 60_000, **given})
+
+
+def test_a_target_of_the_setting_becomes_a_job_with_its_numbers() -> None:
+    numbers = {"interval_ms": 1_500, "error_backoff_ms": 7_000, "max_consecutive_errors": 9}
+    with override_settings(OPS_TARGETS={"mine": target(**numbers)}):
+        (job,) = sync_targets()
+    schedule = ScheduleEpoch.objects.get(job=job).recurrence()
+    assert isinstance(schedule, Interval)
+    assert (schedule.every, job.retry_base) == (timedelta(seconds=1.5), timedelta(seconds=7))
+    assert (job.max_consecutive_errors, job.params) == (9, {"name": "mine"})
+
+
+def test_once_a_targets_job_is_there_its_row_decides(operator: Operator) -> None:
+    with override_settings(OPS_TARGETS={"mine": target()}):
+        (job,) = sync_targets()
+    change_policy(job, operator, {"retry_base": timedelta(seconds=11)})
+    before = Job.objects.values().get()
+    changed = {"interval_ms": 5_000, "error_backoff_ms": 1, "max_consecutive_errors": 1}
+    with override_settings(OPS_TARGETS={"mine": target(**changed)}):
+        assert sync_targets() == []
+    assert Job.objects.values().get() == before
+    assert ScheduleEpoch.objects.count() == 1
 
 
 def test_a_duplicate_id_is_refused_and_keeps_nothing(
