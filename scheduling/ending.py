@@ -7,6 +7,8 @@ from scheduling.fence import Fence
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome
 
+PROCESS_LOST = "ProcessLost"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
@@ -19,3 +21,13 @@ class Ending:
     error_code: str = ""
     wish: RetryWish | None = None
     retryable: bool = True
+
+    @property
+    def counts_against_job(self) -> bool:
+        """Whether the breaker counts it (SPEC A13).
+
+        A worker that vanished is not the job's fault. The death of its own process may well be: a
+        task that needs more memory than there is kills it each time.
+        """
+        failed = self.outcome in {Outcome.FAILED, Outcome.TIMEOUT}
+        return failed or self.error_code == PROCESS_LOST

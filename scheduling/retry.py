@@ -71,5 +71,13 @@ def retry_after(
 
 
 def worth_another_after_loss(policy: RetryPolicy, *, lost: int) -> bool:
-    """Say whether a run whose worker vanished for the `lost`-th time is tried again."""
+    """Say whether a run whose worker or process vanished for the `lost`-th time is tried again."""
     return lost <= max(LOST_WORTH_ONE_MORE, policy.max_retries or 0)
+
+
+def wait_after_loss(policy: RetryPolicy, *, lost: int) -> timedelta:
+    """Return how long to wait then: not the first time, and later on as after failures.
+
+    So a task that kills its process each time does not do it in a row.
+    """
+    return timedelta(0) if lost <= LOST_WORTH_ONE_MORE else policy.wait(lost - LOST_WORTH_ONE_MORE)

@@ -45,7 +45,10 @@ class Trigger(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one attempt ended. `lost`: its worker vanished; `released`: its worker was stopped."""
+    """How one attempt ended.
+
+    `lost`: its worker vanished, or its process died; `released`: its worker was stopped.
+    """
 
     DONE = "done"
     FAILED = "failed"

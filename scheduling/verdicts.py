@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from scheduling.recurrence import Recurrence
 from scheduling.states import SkipReason
 
-MOST_RUNS_AT_ONCE = 1_000  # of one job in one planning; what is older than these is coalesced
+MOST_RUNS_AT_ONCE = 1_000  # the oldest of one job in one planning; what is left is the next one's
 INSTANT = timedelta(microseconds=1)
 
 
@@ -24,6 +25,7 @@ class Situation:
     free_slots: int = 1
     stopped: SkipReason | None = None  # paused or breaker open: nothing runs
     trial: bool = False  # the breaker is half open: one run decides, whatever the policies say
+    most_catch_ups: int = MOST_RUNS_AT_ONCE  # late runs of `all` in this planning
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,24 @@ class Span:
 
 @dataclass
 class Verdicts:
-    """A partition of the due ticks: each is in `runs` or in exactly one span."""
+    """A partition of the due ticks up to `until`: each is in `runs` or in exactly one span.
 
+    `until` is the end of the window unless that holds more runs than one planning may make.
+    """
+
+    until: datetime
     runs: list[datetime] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
 
 
 def judge(recurrence: Recurrence, situation: Situation) -> Verdicts:
-    """Return the verdict of every tick of `recurrence` in the situation's window."""
+    """Return the verdicts of the ticks of `recurrence` in the situation's window, oldest first."""
     judgement = _Judgement(recurrence, situation)
     if situation.stopped is not None:
         judgement.skip_rest(situation.stopped)
     else:
         judgement.pass_over_misfired()
+        judgement.catch_up()
         judgement.run_rest()
     return judgement.verdicts
 
@@ -62,11 +69,11 @@ class _Judgement:
         self.recurrence = recurrence
         self.situation = situation
         self.position = situation.after
-        self.verdicts = Verdicts()
+        self.verdicts = Verdicts(until=situation.until)
 
     def skip_to(self, until: datetime, reason: SkipReason) -> None:
         """End every tick up to `until` with the reason."""
-        until = min(until, self.situation.until)
+        until = min(until, self.verdicts.until)
         if until <= self.position:
             return
         if count := self.recurrence.count(self.position, until):
@@ -75,11 +82,11 @@ class _Judgement:
 
     def skip_rest(self, reason: SkipReason) -> None:
         """End every remaining tick with the reason."""
-        self.skip_to(self.situation.until, reason)
+        self.skip_to(self.verdicts.until, reason)
 
     def pass_over_misfired(self) -> None:
         """Give the ticks later than the grace their verdict by the misfire policy."""
-        late_until = self.situation.now - self.situation.grace
+        late_until = self._late_until()
         match self.situation.misfire:
             case "skip":
                 self.skip_to(late_until, SkipReason.MISSED)
@@ -94,28 +101,49 @@ class _Judgement:
         if newest is not None:
             self.skip_to(min(late_until, newest - INSTANT), SkipReason.COALESCED)
 
+    def catch_up(self) -> None:
+        """Run the late ticks of `all`: they wait for the slot, whatever the overlap policy says."""
+        if self.situation.misfire == "all" and not self.situation.trial:
+            self._run_to(self._late_until(), most=self.situation.most_catch_ups)
+
     def run_rest(self) -> None:
         """Run the remaining ticks, or as many of the newest as there is room for."""
         room = self._room()
         if room == 0:
             in_trial = self.situation.trial
             self.skip_rest(SkipReason.BREAKER_OPEN if in_trial else SkipReason.OVERLAP)
-            return
-        due = self.recurrence.count(self.position, self.situation.until)
-        if due > room:
+        elif room is not None and self._count_rest() > room:
             self.skip_to(self._just_before_newest(room), SkipReason.COALESCED)
-        self.verdicts.runs = list(self.recurrence.between(self.position, self.situation.until))
+        self._run_to(self.verdicts.until, most=MOST_RUNS_AT_ONCE)
 
-    def _room(self) -> int:
-        """How many of the ticks may become runs."""
-        free = max(0, self.situation.free_slots)
+    def _run_to(self, until: datetime, *, most: int) -> None:
+        """Run every tick up to `until`; after the first `most` of them this planning ends."""
+        until = min(until, self.verdicts.until)
+        if until <= self.position:
+            return
+        ticks = list(islice(self.recurrence.between(self.position, until), most + 1))
+        if len(ticks) > most:
+            until = self.verdicts.until = ticks[most - 1]
+        self.verdicts.runs += ticks[:most]
+        self.position = until
+
+    def _late_until(self) -> datetime:
+        return self.situation.now - self.situation.grace
+
+    def _room(self) -> int | None:
+        """How many of the ticks may become runs; None: all."""
+        free = max(0, self.situation.free_slots - len(self.verdicts.runs))
         if self.situation.trial:
             return min(1, free)
-        queueing = self.situation.overlap == "queue" or self.situation.misfire == "all"
-        return MOST_RUNS_AT_ONCE if queueing else free
+        return None if self.situation.overlap == "queue" else free
+
+    def _count_rest(self) -> int:
+        if self.verdicts.until <= self.position:
+            return 0
+        return self.recurrence.count(self.position, self.verdicts.until)
 
     def _just_before_newest(self, room: int) -> datetime:
-        edge = self.situation.until
+        edge = self.verdicts.until
         for _ in range(room):
             tick = self.recurrence.latest(self.position, edge)
             if tick is None:

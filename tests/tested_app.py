@@ -10,6 +10,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
+from celery.exceptions import Reject
 from django.conf import settings
 
 from opsproject.celery import app
@@ -54,6 +55,11 @@ def fails_until(self: Task[Any, Any], attempts: int) -> int:
 @app.task(name="tests.asks_for_retry", bind=True, max_retries=1)
 def asks_for_retry(self: Task[Any, Any]) -> None:
     raise self.retry(exc=KeyError("gone"), countdown=0.1)
+
+
+@app.task(name="tests.requeues", max_retries=1, default_retry_delay=1)
+def requeues() -> None:
+    raise Reject("not yet", requeue=True)
 
 
 @app.task(name="tests.dies_once")

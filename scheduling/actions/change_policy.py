@@ -10,6 +10,7 @@ from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
 from scheduling.engine.adoption.edits import settle
+from scheduling.engine.aside import is_aside, plan_again
 from scheduling.engine.chains.links import refresh_links
 from scheduling.engine.chains.modes import begin_anew
 from scheduling.errors import InvalidJob
@@ -53,6 +54,11 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
     changes = {name: value for name, value in changes.items() if getattr(job, name) != value}
     if not changes:
         return job
+    mending = {name: value for name, value in changes.items() if name not in REPLANNING}
+    if is_aside(job) and mending and mending != changes:
+        # First what may have set it aside, so that what fell due since is settled before the rest.
+        job = change_policy(job, operator, mending)
+        changes = {name: value for name, value in changes.items() if name in REPLANNING}
     now = database_now()
     replanned = any(name in changes for name in REPLANNING)
     if replanned:
@@ -67,6 +73,7 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
         begin_anew(job, at=now)
     else:
         refresh_links([job], now=now)
+    plan_again(job)
     after = {name: _plain(getattr(job, name)) for name in changes}
     record(operator, "change_policy", job, before=before, after=after)
     return job

@@ -33,7 +33,8 @@ def pause_job(
     require_storable("reason", reason)
     job = Job.objects.select_for_update().get(id=job.id)
     replaced = end_active_pause(job, ended_by=operator.actor, now=now)
-    plan_jobs([job.id], now=now)
+    while plan_jobs([job.id], now=now):
+        pass  # what fell due before the pause is not the pause's, however much it is
     pause = Pause.objects.create(
         job=job, paused_by=operator.actor, reason=reason, from_at=now, until_at=until
     )

@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
+from scheduling.models.job import MisfirePolicy
 from scheduling.storable import require_storable
 
+A_SECOND = timedelta(seconds=1)
 ERROR_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
@@ -24,13 +26,29 @@ def check_fields(job: Job) -> None:
     base, cap, expires = job.retry_base, job.retry_cap, job.expires_after
     if base is not None and cap is not None and cap < base:
         raise InvalidJob("retry_cap", f"{cap} is shorter than retry_base {base}")
-    if expires is not None and expires % timedelta(seconds=1):
+    if expires is not None and expires % A_SECOND:
         raise InvalidJob("expires_after", f"{expires} is not in whole seconds")
+    _refuse_what_never_runs(job)
     if not _are_codes(job.non_retryable_codes):
         raise InvalidJob(
             "non_retryable_codes",
             f"{job.non_retryable_codes!r} is not a list of error codes: "
             'give for example ["ValueError", "GIT_CONFLICT"]',
+        )
+
+
+def _refuse_what_never_runs(job: Job) -> None:
+    """A beat sees no tick at the very instant: without some lateness that is allowed none runs."""
+    grace, window = job.misfire_grace, job.catch_up_window
+    if job.misfire == MisfirePolicy.SKIP and grace < A_SECOND:
+        raise InvalidJob(
+            "misfire_grace", f"with misfire 'skip' {grace} would skip every tick: give 1 s or more"
+        )
+    shortest = max(grace, A_SECOND)
+    if job.misfire == MisfirePolicy.ALL and window < shortest:
+        raise InvalidJob(
+            "catch_up_window",
+            f"with misfire 'all' {window} misses ticks on time: give {shortest} or more",
         )
 
 

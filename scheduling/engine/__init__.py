@@ -4,7 +4,7 @@
 times in which a job has one of the `schedules`. `plan` turns due ticks into runs (`new_run`) and
 verdicts (`skipped`), unless there is a `hindrance`; `pauses` ends those that are over, `startup`
 opens what runs once per deployment. `chains` are the jobs whose next run is planned by the end of
-the last.
+the last. What cannot be planned is set `aside`, and comes back.
 
 `resolve` makes waiting runs ready, `claim` gives the `candidates` slots, `publishing` sends their
 messages. The worker executes them. `recover` takes up what was killed on the way, `worker_watch`

@@ -53,6 +53,6 @@ def _waits_until(
     if job.expires_after is not None:
         return now + job.expires_after
     following = None if job.one_off else recurrence.next_after(tick)
-    if following is None or (job.misfire == "all" and now - tick > job.misfire_grace):
+    if following is None or (job.misfire == "all" and now - tick >= job.misfire_grace):
         return None
     return now + max(SHORTEST_EXPIRY, EXPIRY_SHARE * (following - tick))

@@ -2,7 +2,8 @@
 
 A batch of due jobs is locked (other beats skip what is locked), each job's ticks in
 (planned_until, now] are judged, and runs, verdicts and the advanced `planned_until` are written in
-one transaction. A job whose schedule cannot be read is set aside with the reason; the others go on.
+one transaction. A job with more to catch up than that may hold stays due, and is planned on at
+once. A job whose schedule cannot be read is set aside with the reason; the others go on.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run, ScheduleEpoch, SkippedTicks
 from scheduling.models.job import RescheduleMode
 from scheduling.transitions import open_runs
-from scheduling.verdicts import Situation, judge
+from scheduling.verdicts import MOST_RUNS_AT_ONCE, Situation, judge
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Planned:
 
 
 def plan_due_jobs(scope: str, *, now: datetime) -> int:
-    """Plan a page of the jobs that are due, the longest overdue first; return how many."""
+    """Plan a page of the jobs that are due, the longest overdue among them; return how many."""
     due = _due_job_ids(scope, now)
     if not due:
         return 0
@@ -57,8 +58,16 @@ def plan_due_jobs(scope: str, *, now: datetime) -> int:
 
 
 def _due_job_ids(scope: str, now: datetime) -> list[int]:
-    due = Job.objects.in_scope(scope).due(now).order_by("next_due_at")
-    return list(due.values_list("id", flat=True)[:PAGE])
+    """Return a page of due jobs. Of more than that half are the last that fell due.
+
+    So they run on time however many others are far behind, and stay so for many turns.
+    """
+    due = Job.objects.in_scope(scope).due(now).values_list("id", flat=True)
+    longest = list(due.order_by("next_due_at")[:PAGE])
+    if len(longest) < PAGE:
+        return longest
+    latest = due.order_by("-next_due_at")[: PAGE // 2]
+    return list(dict.fromkeys((*latest, *longest)))[:PAGE]
 
 
 def _plan_alone(job_id: int, now: datetime) -> int:
@@ -120,6 +129,7 @@ class _Standing:
     epochs: dict[int, ScheduleEpoch]
     hindrances: Hindrances
     unended: Counter[int]
+    most_catch_ups: int  # of each: a transaction makes no more runs for many jobs than for one
 
     @classmethod
     def of(cls, jobs: Sequence[Job]) -> "_Standing":
@@ -128,6 +138,7 @@ class _Standing:
             epochs=open_epochs(jobs),
             hindrances=Hindrances.of(ids),
             unended=Run.objects.open().count_by_job(ids),
+            most_catch_ups=max(1, MOST_RUNS_AT_ONCE // max(1, len(ids))),
         )
 
     def free_slots(self, job: Job) -> int:
@@ -157,13 +168,14 @@ def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) ->
             free_slots=standing.free_slots(job),
             stopped=stopped,
             trial=job.pk in standing.hindrances.tripped,
+            most_catch_ups=standing.most_catch_ups,
         ),
     )
     planned.runs += [planned_run(job, epoch, recurrence, tick, now) for tick in verdicts.runs]
     planned.skipped += [
         SkippedTicks(job=job, epoch=epoch, **dataclasses.asdict(span)) for span in verdicts.spans
     ]
-    job.planned_until = max(after, until)
+    job.planned_until = max(after, verdicts.until)
     job.next_due_at = next_due(epoch, recurrence, after=job.planned_until)
     if job.one_off and verdicts.runs:
         job.enabled, job.next_due_at, epoch.to_at = False, None, job.planned_until

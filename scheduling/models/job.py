@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
+
+from scheduling.recurrence.interval import LONGEST
 
 JOB_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$",
@@ -14,6 +16,10 @@ JOB_ID = RegexValidator(
 )
 NOT_NEGATIVE = MinValueValidator(timedelta(0))
 A_SECOND = MinValueValidator(timedelta(seconds=1))
+# Longer ones, added to the present, leave the calendar.
+A_LIFETIME = MaxValueValidator(LONGEST, "Give at most 100 years.")
+# django-celery-beat keeps it in 4 bytes, in seconds.
+AS_LONG_AS_A_ROW_SAYS = MaxValueValidator(timedelta(days=24_855), "Give at most 68 years.")
 
 
 class MisfirePolicy(models.TextChoices):
@@ -91,19 +97,23 @@ class Job(models.Model):
     misfire = models.CharField(
         max_length=8, choices=MisfirePolicy.choices, default=MisfirePolicy.ONCE
     )
-    misfire_grace = models.DurationField(default=timedelta(seconds=60), validators=[NOT_NEGATIVE])
-    catch_up_window = models.DurationField(default=timedelta(hours=24), validators=[NOT_NEGATIVE])
+    misfire_grace = models.DurationField(
+        default=timedelta(seconds=60), validators=[NOT_NEGATIVE, A_LIFETIME]
+    )
+    catch_up_window = models.DurationField(
+        default=timedelta(hours=24), validators=[NOT_NEGATIVE, A_LIFETIME]
+    )
     timeout = models.DurationField(
         default=timedelta(seconds=1800),
         null=True,
         blank=True,
-        validators=[A_SECOND],
+        validators=[A_SECOND, A_LIFETIME],
         help_text="Empty: what the task declares.",
     )
     expires_after = models.DurationField(
         null=True,
         blank=True,
-        validators=[A_SECOND],
+        validators=[A_SECOND, AS_LONG_AS_A_ROW_SAYS],
         help_text="How long a run may wait for its start; empty: by its next tick.",
     )
 
@@ -113,11 +123,11 @@ class Job(models.Model):
     retry_base = models.DurationField(
         null=True,
         blank=True,
-        validators=[NOT_NEGATIVE],
+        validators=[NOT_NEGATIVE, A_LIFETIME],
         help_text="The first wait; empty: what the task declares.",
     )
     retry_cap = models.DurationField(
-        null=True, blank=True, validators=[NOT_NEGATIVE], help_text="The longest wait."
+        null=True, blank=True, validators=[NOT_NEGATIVE, A_LIFETIME], help_text="The longest wait."
     )
     retry_backoff = models.CharField(
         max_length=12, choices=BackoffKind.choices, default=BackoffKind.EXPONENTIAL
@@ -139,14 +149,16 @@ class Job(models.Model):
     next_delay = models.DurationField(
         null=True,
         blank=True,
-        validators=[A_SECOND],
+        validators=[A_SECOND, A_LIFETIME],
         help_text="Queue mode without a cron: how long after a run's end the next one is due.",
     )
 
     max_consecutive_errors = models.PositiveIntegerField(
         default=3, validators=[MinValueValidator(1)]
     )
-    breaker_cooldown = models.DurationField(default=timedelta(seconds=300), validators=[A_SECOND])
+    breaker_cooldown = models.DurationField(
+        default=timedelta(seconds=300), validators=[A_SECOND, A_LIFETIME]
+    )
 
     next_due_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Empty: will not fire."

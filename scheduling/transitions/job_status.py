@@ -1,19 +1,25 @@
 """Keeps how a job stands, told by its attempts: the last status, and failures in a row.
 
-Called within a transition's transaction, after the runs are locked.
+Where those trip its breaker, the log says so once, behind the commit (SPEC A13). Called within a
+transition's transaction, after the runs are locked.
 """
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 
 from scheduling.bulk import update_rows
 from scheduling.ending import Ending
 from scheduling.models import JobStatus, Run
 from scheduling.states import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
@@ -25,25 +31,35 @@ def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime)
     rows = (
         JobStatus.objects.select_for_update(of=("self",))
         .filter(job_id__in=by_job)
-        .annotate(limit=F("job__max_consecutive_errors"))
+        .annotate(
+            limit=F("job__max_consecutive_errors"), name=F("job__job_id"), scope=F("job__scope")
+        )
         .order_by("job_id")
     )
     statuses = list(rows)
     for status in statuses:
         for run in by_job[status.job_id]:
-            _note_attempt(status, run, reports[run.id].outcome, now)
+            _note_attempt(status, run, reports[run.id], now)
     update_rows(
         statuses, ["last_run_at", "last_status", "last_error", "consecutive_errors", "tripped_at"]
     )
 
 
-def _note_attempt(status: Any, run: Run, outcome: Outcome, now: datetime) -> None:
+def _note_attempt(status: Any, run: Run, ending: Ending, now: datetime) -> None:
     status.last_run_at = run.started_at
     status.last_status = run.state if run.finished_at else "retrying"
     status.last_error = run.error
-    if outcome is Outcome.DONE:
+    if ending.outcome is Outcome.DONE:
         status.consecutive_errors, status.tripped_at = 0, None
-    elif outcome in (Outcome.FAILED, Outcome.TIMEOUT):
+    elif ending.counts_against_job:
         status.consecutive_errors += 1
         if status.consecutive_errors >= status.limit:
-            status.tripped_at = now
+            _trip(status, now)
+
+
+def _trip(status: Any, now: datetime) -> None:
+    """Open the breaker; a failed trial opens it again, of which nobody is told a second time."""
+    if status.tripped_at is None:
+        told = {"job_id": status.name, "scope": status.scope, "errors": status.consecutive_errors}
+        transaction.on_commit(partial(logger.warning, "breaker_tripped", extra=told))
+    status.tripped_at = now

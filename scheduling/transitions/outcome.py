@@ -3,10 +3,15 @@
 import random
 from datetime import datetime
 
-from scheduling.ending import Ending
+from scheduling.ending import PROCESS_LOST, Ending
 from scheduling.models import Run
 from scheduling.models.job import BackoffKind
-from scheduling.retry import RetryPolicy, retry_after, worth_another_after_loss
+from scheduling.retry import (
+    RetryPolicy,
+    retry_after,
+    wait_after_loss,
+    worth_another_after_loss,
+)
 from scheduling.states import Outcome, RunState
 from scheduling.transitions.rows import move
 
@@ -32,7 +37,7 @@ def apply_ending(run: Run, ending: Ending, now: datetime) -> None:
         case Outcome.CANCELLED:
             _conclude(run, RunState.CANCELLED, now, reason=run.reason)
         case Outcome.LOST:
-            _apply_loss(run, now)
+            _apply_loss(run, ending, now)
         case _:
             _apply_failure(run, ending, now)
 
@@ -74,12 +79,14 @@ def _apply_failure(run: Run, ending: Ending, now: datetime) -> None:
         _wait(run, now + wait, reason="retry")
 
 
-def _apply_loss(run: Run, now: datetime) -> None:
+def _apply_loss(run: Run, ending: Ending, now: datetime) -> None:
     run.lost_count += 1
-    if worth_another_after_loss(policy_of(run), lost=run.lost_count):
-        _wait(run, now, reason="worker_lost")
+    reason = "process_lost" if ending.error_code == PROCESS_LOST else "worker_lost"
+    policy, code = policy_of(run), ending.error_code
+    if code in run.non_retryable_codes or not worth_another_after_loss(policy, lost=run.lost_count):
+        _conclude(run, RunState.FAILED, now, reason=reason)
     else:
-        _conclude(run, RunState.FAILED, now, reason="worker_lost")
+        _wait(run, now + wait_after_loss(policy, lost=run.lost_count), reason=reason)
 
 
 def _wait(run: Run, until: datetime, *, reason: str) -> None:

@@ -52,9 +52,10 @@ class BatchRequest(FencedRequest):
             runtime.window.note_end(seconds)
         granted = [fence for fence in self.fences if fence in self.granted]
         self._unanswered = len(granted)
+        declared = endings.declared_retry(self._app.tasks[self.kwargs["task"]], retries=0)
+        failure = partial(endings.failure, requeued=declared)
         for fence, (run_failed, report, _) in zip(granted, value, strict=True):
-            read = endings.failure if run_failed else endings.success
-            ending = self._read(read, fence, report)
+            ending = self._read(failure if run_failed else endings.success, fence, report)
             runtime.recorder.record_end(ending, partial(self._note_end, fence, seconds))
 
     def _note_end(self, fence: Fence, seconds: float, recorded: bool) -> None:  # noqa: FBT001 an Answer

@@ -11,9 +11,9 @@ from billiard.exceptions import (
     TimeLimitExceeded,
     WorkerLostError,
 )
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Ignore, Reject, Retry
 
-from scheduling.ending import Ending
+from scheduling.ending import PROCESS_LOST, Ending
 from scheduling.fence import Fence
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.redaction import clip
@@ -36,12 +36,18 @@ def success(fence: Fence, returned: Returned | Any) -> Ending:
     return Ending(fence=fence, outcome=Outcome.DONE, result=result)
 
 
-def failure(fence: Fence, exc_info: Any) -> Ending:
-    """Return the ending of an attempt that raised, timed out or lost its process."""
+def failure(fence: Fence, exc_info: Any, *, requeued: RetryWish | None = None) -> Ending:
+    """Return the ending of an attempt that raised, timed out or lost its process.
+
+    `requeued` is what a task that rejects and requeues its message is taken to wish. It is charged
+    and waits as a retry: given back uncharged, it would come again at once and without an end.
+    """
     error = _bare(exc_info.exception)
     if isinstance(error, Ignore) and not isinstance(error, Retry):
         return Ending(fence=fence, outcome=Outcome.DONE)
     wish = _wish(error) if isinstance(error, Retry) else None
+    if isinstance(error, Reject) and error.requeue:  # type: ignore[attr-defined] # the stubs lack it
+        wish = requeued
     cause = _bare(error.exc) if isinstance(error, Retry) and error.exc else error
     return Ending(
         fence=fence,
@@ -51,6 +57,13 @@ def failure(fence: Fence, exc_info: Any) -> Ending:
         wish=wish,
         retryable=bool(getattr(cause, "retryable", True)),
     )
+
+
+def declared_retry(task: Any, *, retries: int) -> RetryWish | None:
+    """Return the retry that a task declares, as `self.retry()` takes it; None if it is used up."""
+    if task.max_retries is not None and retries >= task.max_retries:
+        return None
+    return RetryWish(countdown=timedelta(seconds=task.default_retry_delay))
 
 
 def hard_timeout(fence: Fence, seconds: float) -> Ending:
@@ -87,14 +100,15 @@ def _bare(error: Any) -> Any:
 
 
 def _outcome(error: Any) -> Outcome:
-    timed_out = isinstance(error, SoftTimeLimitExceeded | TimeLimitExceeded)
-    return Outcome.TIMEOUT if timed_out else Outcome.FAILED
+    if isinstance(error, SoftTimeLimitExceeded | TimeLimitExceeded):
+        return Outcome.TIMEOUT
+    return Outcome.LOST if isinstance(error, WorkerLostError) else Outcome.FAILED
 
 
 def _code(error: Any) -> str:
     """The exception's stable `code`, else its class name (SPEC A15); never a text of its own."""
     if isinstance(error, WorkerLostError):
-        return "ProcessLost"
+        return PROCESS_LOST
     code = getattr(error, "code", None)
     if isinstance(code, str) and CODE.fullmatch(code):
         return code

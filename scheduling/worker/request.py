@@ -82,7 +82,9 @@ class LedgerRequest(FencedRequest):
         if not self.fenced:
             super().on_failure(exc_info, send_failed_event, return_ok)
             return
-        ending = self._read(endings.failure, self._fence, exc_info)
+        declared = endings.declared_retry(self.task, retries=self._request_dict["retries"])
+        read = partial(endings.failure, requeued=declared)
+        ending = self._read(read, self._fence, exc_info)
         celery_part = partial(super().on_failure, exc_info, False, return_ok)
         then = partial(self._after_failure, celery_part, ending)
         self._record(ending, then, died=endings.tells_of_death(exc_info))

@@ -29,7 +29,7 @@ MOST_WORKERS = 3
 TURNS = ("comes", "freezes", "thaws", "is killed", "is stopped", "is stopped and gives back")
 OF_THE_TASK = timedelta(seconds=90)  # the hard limit that it declares
 FAILURES = st.fixed_dictionaries(
-    {"outcome": st.sampled_from([Outcome.FAILED, Outcome.TIMEOUT])},
+    {"outcome": st.sampled_from([Outcome.FAILED, Outcome.TIMEOUT, Outcome.LOST])},
     optional={
         "error_code": st.sampled_from(["ValueError", "NotRetryable"]),
         "wish": st.sampled_from([0, 30]).map(lambda s: RetryWish(countdown=timedelta(seconds=s))),
@@ -157,7 +157,7 @@ class Workers(World):
     @precondition(an_attempt_is_in_hand)
     @rule(which=WHICH, attempt=WHICH, failure=FAILURES)
     def an_attempt_fails(self, which: int, attempt: int, failure: dict[str, Any]) -> None:
-        """It raised, or met its soft limit, or asked to be tried again."""
+        """It raised, met its soft limit, killed its process, or asked to be tried again."""
         self._end(which, attempt, **failure)
 
     another_fails = an_attempt_fails

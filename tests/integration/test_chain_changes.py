@@ -18,9 +18,9 @@ from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import InvalidJob
-from scheduling.models import Job, Run, ScheduleEpoch
+from scheduling.models import Job, JobStatus, Run, ScheduleEpoch
 from scheduling.recurrence import Chain, Clocked, Crontab, Interval
-from scheduling.states import RunState
+from scheduling.states import Outcome, RunState
 from tests.chains import (
     MINUTE,
     WEEKDAYS_AT_NINE,
@@ -187,6 +187,22 @@ def test_with_a_row_it_is_the_row_that_is_disabled(operator: Operator) -> None:
     job = make_chain(cron=Crontab("*/5"))
     with pytest.raises(InvalidJob, match="edit the periodic task"):
         change_policy(job, operator, {"enabled": False})
+
+
+def test_a_chain_that_was_set_aside_goes_on_once_its_policy_can_be(operator: Operator) -> None:
+    job = make_chain()
+    Job.objects.update(breaker_cooldown=timedelta(days=10_000_000))
+    now = due(newest_link(job))
+    (run,) = start_due(now=now)
+    JobStatus.objects.update(tripped_at=now, consecutive_errors=3)
+    end(run, now=now, outcome=Outcome.FAILED)
+    job.refresh_from_db()
+    assert (bool(job.schedule_error), job.next_due_at) == (True, None)
+    change_policy(job, operator, {"breaker_cooldown": timedelta(seconds=90)})
+    tend(now=now + MINUTE)
+    assert due(newest_link(job)) == now + timedelta(seconds=90)
+    job.refresh_from_db()
+    assert job.schedule_error == ""
 
 
 def test_a_link_that_waits_does_what_its_job_says_when_it_starts(operator: Operator) -> None:

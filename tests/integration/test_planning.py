@@ -7,6 +7,7 @@ from django.db import connection
 from django_celery_beat.models import PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 
+from scheduling.engine import plan
 from scheduling.engine.plan import plan_due_jobs, plan_jobs
 from scheduling.engine.schedules import Schedule
 from scheduling.ledger import account_of, accounts
@@ -128,6 +129,61 @@ def test_after_an_outage_the_newest_tick_runs_and_the_others_are_coalesced(
     assert Run.objects.get().scheduled_for == noticed
     assert SkippedTicks.objects.get().count == 360
     assert account_of(job.pk, now=noticed).closes
+
+
+def test_a_long_catch_up_is_planned_turn_by_turn_the_oldest_first(make_job: JobMaker) -> None:
+    job = make_job(every=1, misfire="all")
+    first = due(job)
+    noticed = first + timedelta(seconds=2_500)
+    plan_due_jobs("real", now=noticed)
+    plan_due_jobs("real", now=noticed)
+    assert (Run.objects.count(), due(job)) == (2_000, first + timedelta(seconds=2_000))
+    assert account_of(job.pk, now=first + timedelta(seconds=1_999)).closes
+    assert plan_due_jobs("real", now=noticed) == 1
+    assert due(job) > noticed
+    assert plan_due_jobs("real", now=noticed) == 0
+    account = account_of(job.pk, now=noticed)
+    assert account.closes
+    # Of the 61 on time none overtakes: the job is in progress.
+    assert (account.open, account.verdicts["skipped:overlap"]) == (2_441, 60)
+
+
+def test_jobs_that_are_far_behind_share_what_a_turn_may_make(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST_RUNS_AT_ONCE", 40)
+    jobs = [make_job(f"job-{n}", every=1, misfire="all") for n in range(4)]
+    noticed = due(jobs[0]) + timedelta(hours=1)
+    plan_due_jobs("real", now=noticed)
+    assert [Run.objects.filter(job=job).count() for job in jobs] == [10] * 4
+
+
+def test_many_jobs_that_are_far_behind_hold_up_none_that_is_on_time(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "PAGE", 4)
+    monkeypatch.setattr(plan, "MOST_RUNS_AT_ONCE", 4)
+    behind = [make_job(f"behind-{n}", every=1, misfire="all") for n in range(6)]
+    punctual = make_job("punctual", every=3600)
+    plan_due_jobs("real", now=due(punctual))
+    assert Run.objects.filter(job=punctual).count() == 1
+    assert Run.objects.filter(job__in=behind).exists()
+
+
+def test_what_is_caught_up_never_expires_and_what_is_on_time_does(make_job: JobMaker) -> None:
+    job = make_job(misfire="all", max_parallel=100, misfire_grace=timedelta(seconds=15))
+    noticed = due(job) + timedelta(seconds=20)
+    plan_due_jobs("real", now=noticed)
+    expiries = Run.objects.order_by("scheduled_for").values_list("expires_at", flat=True)
+    assert list(expiries) == [None, noticed + timedelta(seconds=8), noticed + timedelta(seconds=8)]
+
+
+def test_a_run_on_time_is_not_queued_behind_another_by_the_all_policy(make_job: JobMaker) -> None:
+    job = make_job(misfire="all")
+    plan_due_jobs("real", now=due(job))
+    plan_due_jobs("real", now=due(job))
+    assert Run.objects.count() == 1
+    assert SkippedTicks.objects.get().reason == "overlap"
 
 
 def test_a_tripped_job_skips_its_ticks_until_its_trial(make_job: JobMaker) -> None:

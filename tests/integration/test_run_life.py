@@ -1,17 +1,19 @@
 """A run's way from ready to its verdict, and who may take it."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from scheduling.clock import database_now
-from scheduling.ending import Ending
+from scheduling.ending import PROCESS_LOST, Ending
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.recover import fail_unstartable
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import Fence
-from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, WorkerProcess
+from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, SkippedTicks, WorkerProcess
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
 from scheduling.transitions import finish, lose, note_unknown_task, release, skip, start
@@ -46,6 +48,10 @@ def started(job: Job, worker: WorkerProcess) -> tuple[Run, Fence, datetime]:
 def failed(fence: Fence, **given: object) -> Ending:
     values = {"error": "boom", "error_code": "ValueError", **given}
     return Ending(fence=fence, outcome=Outcome.FAILED, **values)  # type: ignore[arg-type] # a test's shorthand
+
+
+def process_lost(fence: Fence) -> Ending:
+    return Ending(fence=fence, outcome=Outcome.LOST, error_code=PROCESS_LOST)
 
 
 def test_a_run_goes_from_ready_to_done(make_job: JobMaker, worker: WorkerProcess) -> None:
@@ -170,6 +176,59 @@ def test_a_run_that_lost_two_workers_fails(make_job: JobMaker, worker: WorkerPro
     assert (run.state, run.error_code) == (RunState.FAILED, "WorkerLost")
 
 
+def test_a_task_that_kills_its_process_each_time_ends_and_trips_its_job(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    run, fence, now = started(make_job(max_consecutive_errors=2), worker)
+    for attempt in (1, 2):
+        fence = Fence(run.pk, attempt)
+        assert finish([process_lost(fence)], now=now) == {fence}
+        resolve_waiting("real", now=now)
+        start([again.fence for again in claim_all(now=now)], worker_id=worker.pk, now=now)
+    run.refresh_from_db()
+    assert (run.state, run.reason, run.error_code) == ("failed", "process_lost", "ProcessLost")
+    assert (run.attempt, run.retry_count, run.lost_count) == (2, 0, 2)
+    assert JobStatus.objects.get().tripped_at == now
+
+
+def test_a_worker_that_vanishes_does_not_count_against_the_job(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    _, fence, now = started(make_job(), worker)
+    lose([fence], now=now)
+    assert JobStatus.objects.get().consecutive_errors == 0
+
+
+@pytest.mark.parametrize("report", [failed, process_lost])
+def test_an_error_code_that_the_job_says_not_to_retry_fails_at_once(
+    make_job: JobMaker, worker: WorkerProcess, report: Callable[[Fence], Ending]
+) -> None:
+    codes = ["ValueError", "ProcessLost"]
+    run, fence, now = started(make_job(max_retries=5, non_retryable_codes=codes), worker)
+    finish([report(fence)], now=now)
+    run.refresh_from_db()
+    assert (run.state, run.attempt) == (RunState.FAILED, 1)
+
+
+def test_another_error_code_is_retried(make_job: JobMaker, worker: WorkerProcess) -> None:
+    job = make_job(max_retries=5, non_retryable_codes=["Forbidden"])
+    run, fence, now = started(job, worker)
+    finish([failed(fence)], now=now)
+    run.refresh_from_db()
+    assert run.state == RunState.PENDING
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_in_progress(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    job = make_job(max_retries=1, retry_base=timedelta(minutes=5))
+    run, fence, now = started(job, worker)
+    finish([failed(fence)], now=now)
+    planned(job)
+    assert Run.objects.get() == run
+    assert SkippedTicks.objects.get().reason == "overlap"
+
+
 def test_the_third_failed_attempt_in_a_row_trips_the_job(
     make_job: JobMaker, worker: WorkerProcess
 ) -> None:
@@ -179,6 +238,43 @@ def test_the_third_failed_attempt_in_a_row_trips_the_job(
         finish([failed(fence)], now=now)
     status = JobStatus.objects.get()
     assert (status.consecutive_errors, status.tripped_at) == (3, now)
+
+
+def test_an_operator_is_told_once_that_a_breaker_has_tripped(
+    make_job: JobMaker,
+    worker: WorkerProcess,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    job = make_job(breaker_cooldown=timedelta(seconds=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(5):
+            _, fence, now = started(job, worker)
+            finish([failed(fence)], now=now)
+    told = [record for record in caplog.records if record.getMessage() == "breaker_tripped"]
+    assert [(r.levelname, r.job_id, r.scope, r.errors) for r in told] == [  # type: ignore[attr-defined] # from `extra`
+        ("WARNING", "job", "real", 3)
+    ]
+
+
+def test_a_failed_trial_opens_the_breaker_again_and_no_other_job_is_held_back(
+    make_job: JobMaker, worker: WorkerProcess
+) -> None:
+    tripped = make_job("tripped")
+    for _ in range(3):
+        _, fence, now = started(tripped, worker)
+        finish([failed(fence)], now=now)
+    other = make_job("other")
+    trial_at = now + tripped.breaker_cooldown
+    plan_due_jobs("real", now=trial_at)
+    fences = {run.job_id: run.fence for run in claim_all(now=trial_at)}
+    start(fences.values(), worker_id=worker.pk, now=trial_at)
+    done = Ending(fence=fences[other.pk], outcome=Outcome.DONE)
+    finish([failed(fences[tripped.pk]), done], now=trial_at)
+    assert JobStatus.objects.get(job=tripped).tripped_at == trial_at
+    plan_due_jobs("real", now=trial_at + timedelta(seconds=10))
+    assert [run.job_id for run in Run.objects.open()] == [other.pk]
+    assert SkippedTicks.objects.filter(job=tripped).latest("until").reason == "breaker_open"
 
 
 def test_a_success_closes_the_breaker(make_job: JobMaker, worker: WorkerProcess) -> None:

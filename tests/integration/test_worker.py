@@ -124,6 +124,17 @@ def test_an_explicit_retry_fails_with_its_own_error_when_used_up(
     assert wait_for_state(run, RunState.FAILED).error_code == "KeyError"
 
 
+def test_a_message_that_its_task_requeues_waits_in_the_ledger_as_a_retry(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    run = send(make_job(task="tests.requeues"), publisher, operator)
+    wait_for_state(run, RunState.PENDING)
+    again(publisher)
+    assert wait_for_state(run, RunState.FAILED).error_code == "Reject"
+    assert (run.attempt, run.retry_count) == (2, 2)
+
+
 def test_an_attempt_over_its_time_ends_as_timeout(
     cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
 ) -> None:
@@ -135,19 +146,17 @@ def test_an_attempt_over_its_time_ends_as_timeout(
     assert wait_for_state(run, RunState.TIMEOUT).error_code == "SoftTimeLimitExceeded"
 
 
-def test_a_pool_process_that_dies_fails_its_attempt_only(
+def test_a_pool_process_that_dies_is_worth_one_more_attempt_even_without_retries(
     cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
 ) -> None:
     cluster.worker()
     job = make_job(
         task="tests.dies_once",
         params={"path": str(tmp_path / "died")},
-        max_retries=1,
-        retry_base=timedelta(seconds=0),
     )
     run = send(job, publisher, operator)
     wait_for_state(run, RunState.PENDING)
-    assert run.error_code == "ProcessLost"
+    assert (run.reason, run.error_code) == ("process_lost", "ProcessLost")
     again(publisher)
     assert wait_for_state(run, RunState.DONE).result == "survived"
 

@@ -1,5 +1,6 @@
 """Whatever the situation: every due tick has exactly one verdict."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from scheduling.recurrence import Crontab, Interval
 from scheduling.states import SkipReason
-from scheduling.verdicts import Situation, judge
+from scheduling.verdicts import MOST_RUNS_AT_ONCE, Situation, judge
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 RECURRENCES = st.one_of(
@@ -53,8 +54,9 @@ def test_runs_and_spans_are_a_partition_of_the_due_ticks(
         tick for span in verdicts.spans for tick in recurrence.between(span.after, span.until)
     ]
     assert sorted(verdicts.runs + skipped) == list(
-        recurrence.between(situation.after, situation.until)
+        recurrence.between(situation.after, verdicts.until)
     )
+    assert verdicts.until == situation.until or len(verdicts.runs) >= MOST_RUNS_AT_ONCE
     assert all(span.count == recurrence.count(span.after, span.until) for span in verdicts.spans)
 
 
@@ -62,6 +64,20 @@ def test_runs_and_spans_are_a_partition_of_the_due_ticks(
 def test_a_catch_up_of_once_never_drops_the_newest_tick_for_an_older_one(
     recurrence: Interval | Crontab, situation: Situation
 ) -> None:
-    verdicts = judge(recurrence, situation)
+    verdicts = judge(recurrence, replace(situation, misfire="once"))
     if verdicts.runs:
-        assert verdicts.runs[-1] == recurrence.latest(situation.after, situation.until)
+        assert verdicts.runs[-1] == recurrence.latest(situation.after, verdicts.until)
+
+
+@given(recurrence=RECURRENCES, situation=SITUATIONS)
+def test_judged_until_nothing_is_left_every_tick_of_the_window_of_all_has_its_run(
+    recurrence: Interval | Crontab, situation: Situation
+) -> None:
+    rest = replace(situation, misfire="all", overlap="queue", stopped=None)
+    runs: list[datetime] = []
+    while rest.after < rest.until:
+        verdicts = judge(recurrence, rest)
+        runs += verdicts.runs
+        rest = replace(rest, after=verdicts.until)
+    begin = max(situation.after, min(situation.now - situation.catch_up_window, situation.until))
+    assert runs == list(recurrence.between(begin, situation.until))

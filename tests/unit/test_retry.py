@@ -4,7 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from scheduling.retry import RetryPolicy, RetryWish, retry_after, worth_another_after_loss
+from scheduling.retry import (
+    RetryPolicy,
+    RetryWish,
+    retry_after,
+    wait_after_loss,
+    worth_another_after_loss,
+)
 
 MINUTE = timedelta(seconds=60)
 WISH = RetryWish(countdown=timedelta(seconds=7))
@@ -48,6 +54,22 @@ def test_the_jobs_base_overrules_the_tasks_countdown() -> None:
 
 def test_an_error_that_waiting_cannot_mend_is_not_retried() -> None:
     assert retry_after(RetryPolicy(max_retries=9), WISH, failed=1, retryable=False) is None
+
+
+@pytest.mark.parametrize(("draw", "seconds"), [(0.0, 30), (0.5, 45), (1.0, 60)])
+def test_with_jitter_the_wait_lies_between_half_of_it_and_all(draw: float, seconds: int) -> None:
+    policy = RetryPolicy(max_retries=1, base=MINUTE, jitter=True)
+    assert retry_after(policy, None, failed=1, draw=draw) == timedelta(seconds=seconds)
+
+
+def test_without_jitter_the_draw_makes_no_difference() -> None:
+    assert RetryPolicy(base=MINUTE).wait(1, draw=0.0) == MINUTE
+
+
+def test_the_first_loss_is_made_good_at_once_and_later_ones_wait() -> None:
+    policy = RetryPolicy(max_retries=3, base=MINUTE)
+    waits = [wait_after_loss(policy, lost=lost) for lost in (1, 2, 3)]
+    assert waits == [timedelta(0), MINUTE, 2 * MINUTE]
 
 
 def test_a_lost_worker_is_worth_one_more_attempt_even_without_retries() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils.module_loading import import_string
 
 from scheduling.errors import TargetError
-from scheduling.targets import call_target
+from scheduling.targets import TASK_OF_ANY_TARGET, TASKS_OF_STANDING_TARGETS, call_target
 
 
 def answer() -> int:
@@ -26,6 +27,14 @@ def call(path: str, name: str = "mine") -> Any:
 def test_a_target_is_called_whether_it_is_async_or_not() -> None:
     assert call("tests.unit.test_targets.answer") == 42
     assert call("tests.unit.test_targets.answer_later") == 43
+
+
+@pytest.mark.parametrize("name", [*TASKS_OF_STANDING_TARGETS.values(), TASK_OF_ANY_TARGET])
+def test_a_standing_task_declares_retries_with_exponential_backoff(name: str) -> None:
+    task = import_string(name)
+    assert task.autoretry_for == (Exception,)
+    assert task.max_retries > 0
+    assert 1 <= task.retry_backoff < task.retry_backoff_max
 
 
 @pytest.mark.parametrize(

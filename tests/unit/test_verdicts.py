@@ -59,9 +59,28 @@ def test_the_skip_policy_may_leave_nothing_to_run() -> None:
 
 
 def test_the_all_policy_runs_every_tick_of_its_window() -> None:
-    verdicts = judged(now=605, misfire="all", catch_up_window=timedelta(seconds=30))
+    half_a_minute, second = timedelta(seconds=30), timedelta(seconds=1)
+    verdicts = judged(now=605, misfire="all", catch_up_window=half_a_minute, grace=second)
     assert verdicts.runs == [at(580), at(590), at(600)]
     assert reasons(verdicts) == [("missed", 57)]
+
+
+def test_on_time_the_all_policy_queues_no_second_run() -> None:
+    verdicts = judged(now=45, misfire="all", grace=timedelta(seconds=15), free_slots=0)
+    assert verdicts.runs == [at(10), at(20), at(30)]
+    assert reasons(verdicts) == [("overlap", 1)]
+
+
+def test_what_is_caught_up_takes_the_slots_before_what_is_on_time() -> None:
+    verdicts = judged(now=30, misfire="all", grace=timedelta(seconds=15), free_slots=2)
+    assert verdicts.runs == [at(10), at(30)]
+    assert reasons(verdicts) == [("coalesced", 1)]
+
+
+def test_with_both_policies_what_is_on_time_queues_too() -> None:
+    grace = timedelta(seconds=15)
+    verdicts = judged(now=45, misfire="all", grace=grace, overlap="queue", free_slots=0)
+    assert verdicts.runs == [at(10), at(20), at(30), at(40)]
 
 
 def test_a_job_in_progress_skips_its_tick() -> None:
@@ -87,11 +106,17 @@ def test_a_stopped_job_skips_everything_with_the_reason() -> None:
     assert reasons(verdicts) == [("paused", 5)]
 
 
+def test_more_than_one_planning_may_catch_up_is_left_to_the_next_the_oldest_first() -> None:
+    verdicts = judged(now=605, misfire="all", most_catch_ups=3)
+    assert verdicts.runs == [at(10), at(20), at(30)]
+    assert (verdicts.until, verdicts.spans) == (at(30), [])
+
+
 def test_a_year_of_missed_seconds_is_judged_without_walking_them() -> None:
     every_second = Interval(START, timedelta(seconds=1))
     year = timedelta(days=365)
     situation = Situation(after=START, until=START + year, now=START + year, misfire="all",
                           catch_up_window=timedelta(days=400))  # fmt: skip
     verdicts = judge(every_second, situation)
-    assert len(verdicts.runs) == 1_000
-    assert sum(span.count for span in verdicts.spans) == year.total_seconds() - 1_000
+    assert verdicts.runs == [at(second) for second in range(1, 1_001)]
+    assert (verdicts.until, verdicts.spans) == (at(1_000), [])

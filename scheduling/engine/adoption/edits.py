@@ -6,7 +6,6 @@ the same transaction.
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,15 +13,15 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.bulk import update_rows
-from scheduling.engine.adoption.comparison import Edit, edit_of, standing_error
+from scheduling.engine.adoption.comparison import Edit, edit_of
 from scheduling.engine.adoption.periodic_tasks import read_rows
+from scheduling.engine.aside import bring_back
 from scheduling.engine.chains.chain import plan_links
 from scheduling.engine.chains.links import refresh_links, withdraw_links
-from scheduling.engine.epochs import PLANNING, end_of, new_epoch, next_due, open_epochs
+from scheduling.engine.epochs import PLANNING, end_of, new_epoch, open_epochs
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job, ScheduleEpoch
-from scheduling.recurrence import RecurrenceError
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +51,13 @@ def settle(*jobs: Job, now: datetime) -> None:
     due = [job for job in ticking if job.next_due_at is not None and job.next_due_at <= now]
     while due:
         write(judge_all(due, now=now))
-        # One-off jobs are judged tick by tick, until one runs.
+        # One-off jobs are judged tick by tick, until one runs; long catch-ups page by page.
         due = [job for job in due if job.next_due_at is not None and job.next_due_at <= now]
 
 
 def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
     jobs = list(Job.objects.select_for_update().filter(pk__in=job_pks).order_by("id"))
-    _bring_back(jobs)
+    bring_back(jobs)
     settle(*jobs, now=now)
     rows = {row.pk: row for row in read_rows([job.schedule_id or 0 for job in jobs])}
     epochs = open_epochs(jobs)
@@ -69,20 +68,6 @@ def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
             batch.add(job, epoch, edit)
     batch.write()
     return batch.jobs
-
-
-def _bring_back(jobs: list[Job]) -> None:
-    """Let jobs that were set aside be planned again from where their accounts end."""
-    aside = [job for job in jobs if job.schedule_error]
-    epochs = open_epochs(aside)
-    for job in aside:
-        epoch = epochs.get(job.pk)
-        job.schedule_error = standing_error(epoch)
-        if epoch is not None and job.next_due_at is None:
-            with suppress(RecurrenceError):
-                after = job.planned_until or epoch.from_at
-                job.next_due_at = next_due(epoch, epoch.recurrence(), after=after)
-    update_rows(aside, PLANNING)
 
 
 @dataclass
