@@ -15,7 +15,7 @@ from celery import Celery
 from django.conf import settings
 from django.db import connection
 
-from scheduling.clock import OUTAGE, PlanClock, database_now
+from scheduling.clock import PlanClock, database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
@@ -41,6 +41,7 @@ from scheduling.engine.sequence import number_events
 from scheduling.engine.startup import StartupRuns
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode
+from scheduling.outage import is_outage
 from scheduling.states import WAITING, RunState
 
 logger = logging.getLogger(__name__)
@@ -95,11 +96,12 @@ class Engine:
             did_something |= self._do(self._starting(), now)
             did_something |= self._do(self._due_upkeep(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
-        except OUTAGE as error:
-            logger.warning("database_unreachable", extra={"error": str(error)})
-        except Exception:
+        except Exception as error:
             # Tables that are not migrated yet, a database being restored: no reason to end a beat.
-            logger.exception("engine_turn_failed", extra={"scope": self.scope})
+            if is_outage(error):
+                logger.warning("database_unreachable", extra={"error": str(error)})
+            else:
+                logger.exception("engine_turn_failed", extra={"scope": self.scope})
         connection.close()
         return OUTAGE_WAIT_SECONDS
 
@@ -176,9 +178,9 @@ class Engine:
         """Do one step; what goes wrong in it must not keep the next ones from their work."""
         try:
             return bool(do(now=now))
-        except OUTAGE:
-            raise
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                raise
             name = getattr(do, "func", do).__name__
             logger.exception("engine_step_failed", extra={"step": name, "scope": self.scope})
         return False

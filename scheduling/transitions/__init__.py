@@ -7,13 +7,15 @@ means that somebody else was first. Lock order: job, runs by id, job status.
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
 told to the job by `job_status`), `reopening` (an operator's retry), `skipping` for what never
-starts, and `handing_over` for what goes to workers that know no ledger. `rows` is what they share.
+starts, and `handing_over` for what goes to workers that know no ledger. `rows` is what they share;
+`repairing` ends what cannot even be read.
 """
 
 from scheduling.transitions.claiming import claim
 from scheduling.transitions.finishing import end_stopping, finish, lose, release
 from scheduling.transitions.handing_over import hand_over, mark_sent, unmark_sent
 from scheduling.transitions.reopening import reopen
+from scheduling.transitions.repairing import UNREADABLE, fail_unreadable
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import (
     HARD_LIMIT_MARGIN,
@@ -29,10 +31,12 @@ from scheduling.transitions.waiting import make_ready, open_runs
 __all__ = [
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
+    "UNREADABLE",
     "UNSTARTABLE",
     "cancel",
     "claim",
     "end_stopping",
+    "fail_unreadable",
     "fail_unstarted",
     "finish",
     "hand_over",
