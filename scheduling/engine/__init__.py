@@ -8,6 +8,7 @@ the last.
 
 `resolve` makes waiting runs ready, `claim` gives the `candidates` slots, `publishing` sends their
 messages. The worker executes them. `recover` (by `liveness`) takes up what was killed on the way;
-a step is left out where `open_states` says that there is nothing for it. `sequence` numbers events.
+a step is left out where `open_states` says that there is nothing for it. What fails for many is
+done `one_by_one`, and what fails alone is set `aside`. `sequence` numbers events.
 In spare time `pruning` turns old history into daily totals.
 """

@@ -18,6 +18,7 @@ from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run
 from scheduling.models.run import RunQuerySet
 from scheduling.outage import is_about_values
+from scheduling.storable import storable
 from scheduling.transitions import fail_unreadable
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def _reason(error: Exception, unreadable: Sequence[str] = ()) -> str:
     if unreadable:
         columns = ", ".join(unreadable)
         text = f"{columns} cannot be read ({text}): put it right with SQL, then save the schedule"
-    return configured_redactor().text(text)
+    return configured_redactor().text(storable(text))
 
 
 def set_run_aside(run: UUID | Fence | Run, error: Exception, *, now: datetime) -> None:

@@ -12,6 +12,7 @@ from scheduling.models import Attempt, Run, RunEvent
 from scheduling.models.event import EventKind
 from scheduling.redaction import clip
 from scheduling.states import Outcome, RunState
+from scheduling.storable import storable
 
 UNREADABLE = "unreadable"
 LONGEST_PROBLEM = 1_000  # characters
@@ -41,9 +42,8 @@ def fail_unreadable(run_id: UUID, *, error: Exception, now: datetime) -> bool:
 def _problem(unreadable: list[str], error: Exception) -> str:
     what = f"{', '.join(unreadable)} cannot be read" if unreadable else "cannot be dealt with"
     cause = clip(f"{type(error).__name__}: {error}", LONGEST_PROBLEM)
-    return configured_redactor().text(
-        f"{what} ({cause}): put it right with SQL, then retry the run"
-    )
+    text = f"{what} ({cause}): put it right with SQL, then retry the run"
+    return configured_redactor().text(storable(text))
 
 
 def _tell(run_id: UUID, now: datetime) -> None:
