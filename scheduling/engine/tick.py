@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from celery import Celery
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from scheduling.clock import PlanClock, database_now
 from scheduling.engine.adoption.adopt import Adoption
@@ -200,7 +202,7 @@ class Engine:
         jobs = Job.objects.in_scope(self.scope).filter(enabled=True, next_due_at__isnull=False)
         # A chain's time lies behind while its run is in progress, and is not waited for.
         jobs = jobs.exclude(reschedule_mode=RescheduleMode.QUEUE, next_due_at__lte=now)
-        return jobs.order_by("next_due_at").values_list("next_due_at", flat=True).first()
+        return _first(jobs.order_by("next_due_at").values_list("next_due_at", flat=True))
 
     def _next_retry(self, now: datetime) -> datetime | None:
         """When the next of the runs that wait for their next attempt is due."""
@@ -208,8 +210,19 @@ class Engine:
             return None
         runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
         runs = runs.filter(next_attempt_at__gt=now)
-        return runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+        return _first(runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True))
 
     def _upkeep_due_in(self) -> float:
         """How many seconds the upkeep still has time, at most `tick_seconds`."""
         return self._kept_up_at + self.tick_seconds - time.monotonic()
+
+
+def _first(instants: "QuerySet[Any, datetime | None]") -> datetime | None:
+    """Return the first; one that is no instant, or beyond the calendar, is not waited for."""
+    try:
+        return instants.first()
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.warning("instant_not_readable", extra={"error": str(error)})
+        return None

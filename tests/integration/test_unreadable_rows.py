@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -20,6 +21,7 @@ from scheduling.engine.new_run import new_run
 from scheduling.engine.one_by_one import each_alone
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.publishing.message import is_routed
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.republish import FIRST_WAIT, MissingMessages
 from scheduling.engine.recover import (
@@ -43,8 +45,11 @@ from scheduling.models.event import EventKind
 from scheduling.recurrence import Interval
 from scheduling.states import HOLDING_SLOT, OPEN, Outcome, RunState, Trigger
 from scheduling.transitions import open_runs
+from scheduling.worker.attempts import Attempts
+from scheduling.worker.recorder import Recorder
+from scheduling.worker.stopper import Stopper
 from tests.conftest import OPERATOR, JobMaker
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +57,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 # A duration that Python cannot hold, or that is none.
 BAD_TIMEOUT = "'garbage'" if connection.vendor == "sqlite" else "interval '100000000 years'"
+NO_INSTANT = "'9999-13-45 00:00:00'" if connection.vendor == "sqlite" else "'infinity'"
 NO_TEXT = "CAST(X'80FF' AS TEXT)"
 
 sqlite_only = pytest.mark.skipif(
@@ -376,3 +382,46 @@ def test_a_run_is_set_aside_from_every_state(state: RunState, make_job: JobMaker
     run = run_in(state, make_job(every=None))
     for_runs([run.pk], fail, now=database_now())
     assert verdict_of(run)[:2] == (RunState.FAILED, "unreadable")
+
+
+def test_a_beat_does_not_wait_for_what_is_no_instant(
+    make_job: JobMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = database_now() + HOUR
+    bad = run_in(RunState.PENDING, make_job(every=None), next_attempt_at=later)
+    corrupt(bad, "next_attempt_at", NO_INSTANT)
+    monkeypatch.setattr("scheduling.engine.tick.connection.close", lambda: None)
+    app = Celery(broker=f"redis://127.0.0.1:{free_port()}/0", set_as_current=False)
+    beat = Engine(app, scope="real", tick_seconds=1)
+
+    def looked_for_the_next() -> bool:
+        beat.turn()
+        return "instant_not_readable" in caplog.messages
+
+    wait_for(looked_for_the_next, seconds=10, what="a turn with nothing left to look at")
+    assert "engine_turn_failed" not in caplog.messages
+
+
+def test_a_stop_is_seen_beside_a_run_that_cannot_be_read(make_job: JobMaker) -> None:
+    ours = worker()
+    good, bad = (
+        run_in(
+            RunState.RUNNING,
+            make_job(name, every=None),
+            worker=ours,
+            deadline_at=database_now() - SECOND,
+        )
+        for name in ("good", "bad")
+    )
+    corrupt(bad, "deadline_at", NO_INSTANT)
+    attempts: Attempts[Any] = Attempts()
+    recorder = Recorder(lambda: ours.pk)
+    stopper = Stopper(
+        worker_id=lambda: ours.pk, attempts=attempts, recorder=recorder, can_stop=True
+    )
+    stopper._look()  # noqa: SLF001 what its thread does once a second
+    assert (state_of(good), state_of(bad)) == (RunState.STOPPING, RunState.FAILED)
+
+
+def test_a_run_with_a_routing_that_is_none_goes_to_its_queue() -> None:
+    assert not is_routed(Run(routing=["exchange"]))
