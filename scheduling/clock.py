@@ -3,11 +3,10 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 logger = logging.getLogger(__name__)
 
-OUTAGE = (OperationalError, InterfaceError)  # the database does not answer: wait and ask again
 JUMP = timedelta(seconds=60)
 
 

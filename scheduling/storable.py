@@ -37,11 +37,20 @@ def require_storable(field: str, value: Any) -> None:
 def _problem_of(value: Any, *, depth: int) -> str:
     if depth > DEEPEST:
         return f"is nested more than {DEEPEST} levels deep"
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            return "has a key that is no text: write it as one"
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_problem_of(part, depth=depth + 1) for part in value)), "")
+    return _problem_of_leaf(value)
+
+
+def _problem_of_leaf(value: Any) -> str:
     if isinstance(value, str) and storable(value) != value:
         return "has a NUL or half a surrogate pair: remove it"
     if isinstance(value, float) and not math.isfinite(value):
         return f"has {value}, which JSON cannot say: use a number or null"
-    parts = [*value, *value.values()] if isinstance(value, dict) else value
-    if not isinstance(parts, list | tuple):
-        return ""
-    return next(filter(None, (_problem_of(part, depth=depth + 1) for part in parts)), "")
+    if value is not None and not isinstance(value, str | int | float):
+        return f"has a {type(value).__name__}, which JSON cannot say: use texts, numbers and lists"
+    return ""

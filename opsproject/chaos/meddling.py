@@ -25,9 +25,10 @@ from scheduling.actions.reset_breaker import reset_breaker
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.actions.trigger_run import trigger_run
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.engine.schedules import row_fields
 from scheduling.models import Job, Pause, Run
+from scheduling.outage import OUTAGE
 from scheduling.recurrence import Interval
 from scheduling.states import RAN
 

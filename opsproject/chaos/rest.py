@@ -10,8 +10,9 @@ from django_celery_beat.models import PeriodicTask
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.cluster import waited_for
 from opsproject.chaos.history import Change
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.models import Run, ScheduleEpoch
+from scheduling.outage import OUTAGE
 
 REST_SECONDS = 120.0
 

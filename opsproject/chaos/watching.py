@@ -9,8 +9,9 @@ from django.db.models import Sum
 
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.history import Excess
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.models import Job, Run, SkippedTicks
+from scheduling.outage import OUTAGE
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from scheduling.actions.audit import Operator, record
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
 from scheduling.engine.adoption.edits import settle
-from scheduling.engine.aside import is_aside, plan_again
 from scheduling.engine.chains.links import refresh_links
 from scheduling.engine.chains.modes import begin_anew
+from scheduling.engine.coming_back import is_aside, plan_again
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 

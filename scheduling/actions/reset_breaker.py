@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from scheduling.actions.audit import Operator, record
-from scheduling.engine.aside import plan_again
+from scheduling.engine.coming_back import plan_again
 from scheduling.models import Job, JobStatus
 
 

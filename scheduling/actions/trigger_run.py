@@ -8,6 +8,7 @@ from django.db import transaction
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
 from scheduling.engine.new_run import new_run
+from scheduling.errors import InvalidJob
 from scheduling.models import Job, Run
 from scheduling.states import Trigger
 from scheduling.storable import require_storable
@@ -25,9 +26,11 @@ def trigger_run(
     """Open a manual run; it works on paused jobs and waits for the job's slot.
 
     `params` replace the job's own, key by key. The same `idempotency_key` for the same job gives
-    back the run that the first call made.
+    back the run that the first call made. Raises InvalidJob when JSON cannot say the params.
     """
     job = Job.objects.select_for_update().get(id=job.id)
+    if not isinstance(params or {}, dict):
+        raise InvalidJob("params", "are no object: give each value a name")
     require_storable("params", params or {})
     key = _key(job, idempotency_key) if idempotency_key else None
     if key and (known := Run.objects.filter(scope=job.scope, idempotency_key=key).first()):

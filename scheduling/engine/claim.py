@@ -4,12 +4,15 @@ Slots are never counters: used = runs of the job that are queued, running or sto
 the job row is locked, so that two claimers cannot both take the last one (DESIGN rules 1 and 7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from uuid import UUID
 
 from django.db import transaction
 
+from scheduling.engine.aside import for_runs
 from scheduling.engine.candidates import claimable
 from scheduling.models import Job, Run
 from scheduling.states import RunState
@@ -28,11 +31,11 @@ def claim_ready(scope: str, *, now: datetime) -> list[Run]:
     It is to be published before the next is claimed: whoever claims has seconds to publish before
     others think it dead.
     """
-    candidates = claimable(scope)
-    return claim_runs(candidates, now=now) if candidates else []
+    claimed = for_runs(claimable(scope), partial(claim_runs, now=now), now=now)
+    return list(chain.from_iterable(claimed))
 
 
-def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
+def claim_runs(run_ids: Collection[UUID], *, now: datetime) -> list[Run]:
     """Claim those of the given runs that are still ready, have a slot and nobody else looks at."""
     with transaction.atomic():
         limits = _lock_jobs(run_ids)
@@ -48,7 +51,7 @@ def claim_runs(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
     return chosen
 
 
-def _lock_jobs(run_ids: Sequence[UUID]) -> dict[int, int]:
+def _lock_jobs(run_ids: Collection[UUID]) -> dict[int, int]:
     """Lock the jobs of the runs but those that somebody else works on; return limits by job."""
     jobs = Job.objects.select_for_update(skip_locked=True).filter(
         id__in=Run.objects.filter(id__in=run_ids, job__isnull=False).values("job_id")

@@ -1,10 +1,13 @@
 """Ends pauses, after settling the ticks that they swallowed (SPEC A11)."""
 
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
+from scheduling.engine.aside import set_job_aside
 from scheduling.engine.chains.chain import resume_chain
+from scheduling.engine.one_by_one import each_alone
 from scheduling.engine.plan import plan_jobs
 from scheduling.models import Job, Pause
 
@@ -12,12 +15,15 @@ BY_ITSELF = "timer"
 
 
 def end_pauses(scope: str, *, now: datetime) -> int:
-    """Resume every job whose pause has run out; return how many."""
+    """Resume every job whose pause has run out; return how many.
+
+    One that cannot be resumed is set aside, and tried again: it stays paused until it is put right.
+    """
     jobs = list(Pause.objects.over(now).filter(job__scope=scope).values_list("job_id", flat=True))
-    return sum(_resume(job_id, now) for job_id in jobs)
+    return sum(each_alone(jobs, partial(_resume, now=now), set_aside=set_job_aside))
 
 
-def _resume(job_id: int, now: datetime) -> bool:
+def _resume(job_id: int, *, now: datetime) -> bool:
     with transaction.atomic():
         job = Job.objects.select_for_update().get(id=job_id)
         resumed = end_active_pause(job, ended_by=BY_ITSELF, now=now) is not None

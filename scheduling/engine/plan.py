@@ -7,28 +7,26 @@ once. A job whose schedule cannot be read is set aside with the reason; the othe
 """
 
 import dataclasses
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.bulk import update_rows
-from scheduling.clock import OUTAGE
+from scheduling.engine.aside import mark_aside, set_job_aside
 from scheduling.engine.epochs import next_due, open_epochs
 from scheduling.engine.hindrance import Hindrances
 from scheduling.engine.new_run import planned_run
+from scheduling.engine.one_by_one import each_alone, together_or_alone
 from scheduling.engine.skipped import write_skipped
-from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run, ScheduleEpoch, SkippedTicks
 from scheduling.models.job import RescheduleMode
 from scheduling.transitions import open_runs
 from scheduling.verdicts import MOST_RUNS_AT_ONCE, Situation, judge
-
-logger = logging.getLogger(__name__)
 
 PAGE = 250  # as many jobs as a transaction of less than 250 ms plans on a slow machine
 
@@ -45,16 +43,8 @@ class Planned:
 
 def plan_due_jobs(scope: str, *, now: datetime) -> int:
     """Plan a page of the jobs that are due, the longest overdue among them; return how many."""
-    due = _due_job_ids(scope, now)
-    if not due:
-        return 0
-    try:
-        return plan_jobs(due, now=now)
-    except OUTAGE:
-        raise
-    except Exception:
-        logger.exception("jobs_not_plannable_together", extra={"jobs": len(due)})
-    return sum(_plan_alone(job_id, now) for job_id in due)
+    plan = partial(plan_jobs, now=now)
+    return sum(together_or_alone(_due_job_ids(scope, now), plan, set_aside=set_job_aside))
 
 
 def _due_job_ids(scope: str, now: datetime) -> list[int]:
@@ -68,20 +58,6 @@ def _due_job_ids(scope: str, now: datetime) -> list[int]:
         return longest
     latest = due.order_by("-next_due_at")[: PAGE // 2]
     return list(dict.fromkeys((*latest, *longest)))[:PAGE]
-
-
-def _plan_alone(job_id: int, now: datetime) -> int:
-    """Plan one job of a batch that failed as a whole; set aside the one that it is about."""
-    try:
-        return plan_jobs([job_id], now=now)
-    except OUTAGE:
-        raise
-    except Exception as error:
-        logger.exception("job_not_plannable", extra={"job": job_id})
-        Job.objects.filter(id=job_id).update(
-            schedule_error=configured_redactor().text(str(error)), next_due_at=None
-        )
-        return 0
 
 
 def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:
@@ -98,17 +74,9 @@ def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:
 
 def judge_all(jobs: Sequence[Job], *, now: datetime) -> Planned:
     """Judge the due ticks of locked jobs; changes the job objects, writes nothing."""
-    standing = _Standing.of(jobs)
-    planned = Planned()
-    for job in jobs:
-        planned.jobs.append(job)
-        try:
-            _plan_one(job, standing, planned, now)
-        except Exception as error:
-            # One poisonous row must not stop the others: it stays visible and does not fire.
-            logger.exception("job_not_plannable", extra={"job_id": job.job_id, "scope": job.scope})
-            job.schedule_error = configured_redactor().text(str(error))
-            job.next_due_at = None
+    planned = Planned(jobs=list(jobs))
+    plan_one = partial(_plan_one, standing=_Standing.of(jobs), planned=planned, now=now)
+    each_alone(jobs, plan_one, set_aside=mark_aside)
     return planned
 
 
@@ -147,7 +115,7 @@ class _Standing:
         return limit - self.unended[job.pk]
 
 
-def _plan_one(job: Job, standing: _Standing, planned: Planned, now: datetime) -> None:
+def _plan_one(job: Job, *, standing: _Standing, planned: Planned, now: datetime) -> None:
     epoch = standing.epochs[job.id]
     recurrence = epoch.recurrence()
     after = job.planned_until or epoch.from_at

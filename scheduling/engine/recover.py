@@ -2,10 +2,12 @@
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from scheduling.engine.aside import for_runs, read_runs, those_that
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.fence import Fence
@@ -35,7 +37,7 @@ def expire_waiting(scope: str, *, now: datetime) -> int:
     """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
     unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
     late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
-    return skip(ids, SkipReason.EXPIRED, now=now) if (ids := _ids(late)) else 0
+    return sum(for_runs(_ids(late), partial(skip, reason=SkipReason.EXPIRED, now=now), now=now))
 
 
 def take_from_lost_workers(
@@ -61,14 +63,15 @@ def _take_runs(scope: str, now: datetime) -> int:
     stopped = [
         Fence(run, attempt) for run, attempt, worker, lost_at in rows if worker and not lost_at
     ]
-    taken = len(lose(lost, now=now)) if lost else 0
-    return taken + (len(release(stopped, now=now)) if stopped else 0)
+    taken = for_runs(lost, partial(lose, now=now), now=now)
+    taken += for_runs(stopped, partial(release, now=now), now=now)
+    return sum(map(len, taken))
 
 
 def stop_overdue(scope: str, *, now: datetime) -> int:
     """Tell what is past its deadline to stop, should its worker not have done so itself."""
     overdue = Run.objects.open(RunState.RUNNING).filter(scope=scope, deadline_at__lt=now)
-    return time_out(fences, now=now) if (fences := _fences(overdue)) else 0
+    return sum(for_runs(_fences(overdue), partial(time_out, now=now), now=now))
 
 
 def end_unconfirmed_stops(scope: str, *, now: datetime) -> int:
@@ -80,8 +83,8 @@ def end_unconfirmed_stops(scope: str, *, now: datetime) -> int:
         | Q(worker__lost_at__lt=silent_since)
         | Q(worker__stopped_at__lt=silent_since)
     )
-    fences = _fences(silent)
-    return len(end_stopping(fences, now=now, seen_gone=False)) if fences else 0
+    end = partial(end_stopping, now=now, seen_gone=False)
+    return sum(map(len, for_runs(_fences(silent), end, now=now)))
 
 
 def fail_unstartable(scope: str, *, now: datetime) -> int:
@@ -89,8 +92,7 @@ def fail_unstartable(scope: str, *, now: datetime) -> int:
     refused = Run.objects.open(RunState.QUEUED).filter(
         scope=scope, error_code__in=UNSTARTABLE, queued_at__lt=now - UNSTARTABLE_GRACE
     )
-    ids = _ids(refused)
-    return fail_unstarted(ids, now=now) if ids else 0
+    return sum(for_runs(_ids(refused), partial(fail_unstarted, now=now), now=now))
 
 
 def _ids(runs: QuerySet[Run]) -> list[UUID]:
@@ -109,11 +111,12 @@ def publish_unsent(scope: str, publisher: Publisher, *, now: datetime) -> int:
     held = publisher.held_back(unsent.order_by().values_list("queue", flat=True).distinct())
     worth_it = unsent.exclude(Q(queue__in=held) & ~ROUTED) if held else unsent
     # Runs whose message was refused come last, or they would fill the batch.
-    in_order = worth_it.order_by("publish_count", "priority", "id")[:BATCH]
-    return publisher.publish([run for run in in_order if _is_worth_a_try(run, now)], now=now)
+    in_order = read_runs(worth_it.order_by("publish_count", "priority", "id"), limit=BATCH, now=now)
+    tried = those_that(partial(_is_worth_a_try, now=now), in_order, now=now)
+    return publisher.publish(tried, now=now)
 
 
-def _is_worth_a_try(run: Run, now: datetime) -> bool:
+def _is_worth_a_try(run: Run, *, now: datetime) -> bool:
     """What was refused is tried again after a wait that doubles."""
     if run.queued_at is None:
         return False

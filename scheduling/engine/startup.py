@@ -8,7 +8,9 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from scheduling.engine.aside import set_job_aside
 from scheduling.engine.new_run import new_run
+from scheduling.engine.one_by_one import read_rows
 from scheduling.models import Job, Pause, Run, WorkerProcess
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs
@@ -31,7 +33,7 @@ class StartupRuns:
         if not self.deployment or not self._is_time(monotonic):
             return 0
         jobs = Job.objects.in_scope(self.scope).filter(run_on_startup=True, enabled=True)
-        wanted = {self._key(job): job for job in jobs}
+        wanted = {self._key(job): job for job in read_rows(jobs, set_aside=set_job_aside)}
         if not wanted:
             return 0
         opened = Run.objects.filter(scope=self.scope, idempotency_key__in=wanted)

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from celery import Celery
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
-from scheduling.clock import OUTAGE, PlanClock, database_now
+from scheduling.clock import PlanClock, database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
@@ -39,6 +41,7 @@ from scheduling.engine.sequence import number_events
 from scheduling.engine.startup import StartupRuns
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode
+from scheduling.outage import is_outage
 from scheduling.states import WAITING, RunState
 
 logger = logging.getLogger(__name__)
@@ -91,11 +94,12 @@ class Engine:
             did_something |= self._do(self._starting(), now)
             did_something |= self._do(self._due_upkeep(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
-        except OUTAGE as error:
-            logger.warning("database_unreachable", extra={"error": str(error)})
-        except Exception:
+        except Exception as error:
             # Tables that are not migrated yet, a database being restored: no reason to end a beat.
-            logger.exception("engine_turn_failed", extra={"scope": self.scope})
+            if is_outage(error):
+                logger.warning("database_unreachable", extra={"error": str(error)})
+            else:
+                logger.exception("engine_turn_failed", extra={"scope": self.scope})
         connection.close()
         return OUTAGE_WAIT_SECONDS
 
@@ -169,9 +173,9 @@ class Engine:
         """Do one step; what goes wrong in it must not keep the next ones from their work."""
         try:
             return bool(do(now=now))
-        except OUTAGE:
-            raise
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                raise
             name = getattr(do, "func", do).__name__
             logger.exception("engine_step_failed", extra={"step": name, "scope": self.scope})
         return False
@@ -191,7 +195,7 @@ class Engine:
         jobs = Job.objects.in_scope(self.scope).filter(enabled=True, next_due_at__isnull=False)
         # A chain's time lies behind while its run is in progress, and is not waited for.
         jobs = jobs.exclude(reschedule_mode=RescheduleMode.QUEUE, next_due_at__lte=now)
-        return jobs.order_by("next_due_at").values_list("next_due_at", flat=True).first()
+        return _first(jobs.order_by("next_due_at").values_list("next_due_at", flat=True))
 
     def _next_retry(self, now: datetime) -> datetime | None:
         """When the next of the runs that wait for their next attempt is due."""
@@ -199,8 +203,19 @@ class Engine:
             return None
         runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
         runs = runs.filter(next_attempt_at__gt=now)
-        return runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+        return _first(runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True))
 
     def _upkeep_due_in(self) -> float:
         """How many seconds the upkeep still has time, at most `tick_seconds`."""
         return self._kept_up_at + self.tick_seconds - time.monotonic()
+
+
+def _first(instants: "QuerySet[Any, datetime | None]") -> datetime | None:
+    """Return the first; one that is no instant, or beyond the calendar, is not waited for."""
+    try:
+        return instants.first()
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.warning("instant_not_readable", extra={"error": str(error)})
+        return None

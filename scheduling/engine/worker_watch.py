@@ -9,9 +9,10 @@ import time
 
 from django.db import connection
 
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.recover import take_from_lost_workers
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +33,13 @@ class WorkerWatch(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._look()
-            except OUTAGE as error:
-                logger.warning("database_unreachable", extra={"error": str(error)})
+            except Exception as error:
+                # Tables that are not migrated yet are no reason either to stop watching for good.
+                if is_outage(error):
+                    logger.warning("database_unreachable", extra={"error": str(error)})
+                else:
+                    logger.exception("worker_watch_failed", extra={"scope": self._scope})
                 connection.close()
-            except Exception:
-                # Tables that are not migrated yet: no reason to give the workers up for good.
-                logger.exception("worker_watch_failed", extra={"scope": self._scope})
             self._stopping.wait(EVERY_SECONDS)
         connection.close()
 

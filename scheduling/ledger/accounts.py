@@ -4,7 +4,6 @@ from datetime import date, datetime
 
 from django.db.models import Max
 
-from scheduling.clock import OUTAGE
 from scheduling.ledger.account import Account, Trouble
 from scheduling.ledger.chains import chain_epochs, prove_chains
 from scheduling.ledger.days import note_unpruned, prove_days
@@ -15,6 +14,7 @@ from scheduling.ledger.ticks import prove_ticks
 from scheduling.ledger.unplanned import count_unplanned
 from scheduling.logs import configured_redactor
 from scheduling.models import Job, LedgerTotal
+from scheduling.outage import is_outage
 from scheduling.recurrence.contract import EPOCH
 from scheduling.tally import day_of, start_of
 from scheduling.verdicts import INSTANT
@@ -38,9 +38,10 @@ def _account_or_reason(
 ) -> Account:
     try:
         return account_of(job_pk, now=now, since=since)
-    except OUTAGE:
-        raise
-    except Exception as error:  # noqa: BLE001 a row that was corrupted by hand can fail anyhow
+    except Exception as error:
+        # A row that was corrupted by hand can fail in any way.
+        if is_outage(error):
+            raise
         account = Account(scope=scope, job_id=job_id)
         text = configured_redactor().text(f"the job cannot be read: {error}")
         account.note(Trouble.UNREADABLE, text)

@@ -8,7 +8,7 @@ In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `s
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
 told to the job by `job_status`), `reopening` (an operator's retry), `skipping` for what never
 starts, and `handing_over` for what goes to workers that know no ledger. `noting` says on queued
-runs why they do not start; `rows` is what all share.
+runs why they do not start; `rows` is what they share. `repairing` ends what cannot even be read.
 """
 
 from scheduling.transitions.claiming import claim
@@ -24,6 +24,7 @@ from scheduling.transitions.noting import (
     note_unstarted,
 )
 from scheduling.transitions.reopening import reopen
+from scheduling.transitions.repairing import UNREADABLE, fail_unreadable
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import HARD_LIMIT_MARGIN, fail_unstarted, start
 from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
@@ -34,10 +35,12 @@ __all__ = [
     "NOT_PUBLISHED",
     "NOT_SERVED",
     "UNKNOWN_TASK",
+    "UNREADABLE",
     "UNSTARTABLE",
     "cancel",
     "claim",
     "end_stopping",
+    "fail_unreadable",
     "fail_unstarted",
     "finish",
     "hand_over",

@@ -12,10 +12,11 @@ from datetime import datetime
 from celery import Celery
 from django.db import connection
 
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.engine.chains.chain import follow
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.models import Run
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -64,15 +65,19 @@ class Chains(threading.Thread):
             now = database_now()
             follow(jobs, now=now)
             wait_at_broker(self._app, _still_waiting(jobs, now), now=now)
-        except OUTAGE as error:
-            logger.warning("database_unreachable", extra={"error": str(error)})
-            connection.close()
-            if not self._stopping.wait(OUTAGE_WAIT_SECONDS):
-                for job_id in jobs:
-                    self.look_after(job_id)
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                self._wait_out(error, jobs)
+                return
             # The beat is the safety net; this thread goes on with other chains.
             logger.exception("chains_not_followed", extra={"jobs": len(jobs)})
+
+    def _wait_out(self, error: Exception, jobs: Sequence[int]) -> None:
+        logger.warning("database_unreachable", extra={"error": str(error)})
+        connection.close()
+        if not self._stopping.wait(OUTAGE_WAIT_SECONDS):
+            for job_id in jobs:
+                self.look_after(job_id)
 
 
 def _still_waiting(jobs: Sequence[int], now: datetime) -> list[Run]:

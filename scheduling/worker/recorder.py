@@ -15,10 +15,12 @@ from uuid import UUID
 
 from django.db import connection
 
-from scheduling.clock import OUTAGE, database_now
+from scheduling.clock import database_now
 from scheduling.ending import Ending
+from scheduling.engine.aside import set_run_aside
 from scheduling.engine.chains.arrivals import start_arrived
 from scheduling.fence import Fence
+from scheduling.outage import is_outage
 from scheduling.states import Outcome
 from scheduling.transitions import (
     end_stopping,
@@ -128,10 +130,10 @@ class Recorder(threading.Thread):
         group = list(islice(self._items, self._group_size))
         try:
             granted = self._write(group)
-        except OUTAGE as error:
-            self._wait_out(error)
-            return 0
         except Exception as error:
+            if is_outage(error):
+                self._wait_out(error)
+                return 0
             # One poisonous item must not take the others of its group along.
             logger.exception("group_not_written", extra={"items": len(group)})
             self._group_size = 1
@@ -151,12 +153,17 @@ class Recorder(threading.Thread):
         self._pause.wait(OUTAGE_WAIT_SECONDS)
 
     def _give_up(self, error: Exception) -> None:
-        """Refuse the start, or record in place of the end that it could not be recorded."""
+        """Refuse the start, or record in place of the end that it could not be recorded.
+
+        Where not even that can be recorded the run itself cannot be dealt with, and is set aside.
+        """
         item = self._items.popleft()
         if isinstance(item, _Finish) and item.ending.error_code != NOT_RECORDABLE:
             self._items.appendleft(_Finish(_not_recordable(item.ending, error), item.answer))
-        else:
-            self._answer(item, granted=False)
+            return
+        if not isinstance(item, _UnknownTask):
+            _set_aside(_fence_of(item), error)
+        self._answer(item, granted=False)
 
     def _answer(self, item: Item, *, granted: bool) -> None:
         """Without an event loop this runs Celery's own code: nothing in it may end the thread."""
@@ -200,6 +207,14 @@ def _write_gone(items: Sequence[_Gone], now: datetime) -> set[Fence]:
         fences = [item.fence for item in items if item.released == reason]
         ended |= release(fences, now=now, reason=reason) if reason else lose(fences, now=now)
     return ended
+
+
+def _set_aside(fence: Fence, error: Exception) -> None:
+    """What goes wrong with it is the beat's to deal with: it finds the run again."""
+    try:
+        set_run_aside(fence, error, now=database_now())
+    except Exception:
+        logger.exception("run_not_set_aside", extra={"fence": str(fence)})
 
 
 def _not_recordable(ending: Ending, error: Exception) -> Ending:

@@ -16,6 +16,8 @@ from uuid import UUID
 from django.db import Error, connection
 
 from scheduling.clock import database_now
+from scheduling.engine.aside import set_run_aside
+from scheduling.engine.one_by_one import read_rows
 from scheduling.fence import Fence
 from scheduling.models import Run
 from scheduling.states import RunState
@@ -98,7 +100,8 @@ class Stopper(threading.Thread):
         if worker_id is None:
             return
         runs = Run.objects.open(RunState.RUNNING, RunState.STOPPING).filter(worker=worker_id)
-        here = list(runs.only("id", "attempt", "state", "deadline_at"))
+        looked_at = runs.only("id", "attempt", "state", "deadline_at")
+        here = read_rows(looked_at, set_aside=_set_aside)
         by_fence = {run.fence: run for run in here}
         stopping = {f for f, run in by_fence.items() if run.state == RunState.STOPPING}
         self._time_out([run for run in here if run.state == RunState.RUNNING])
@@ -200,3 +203,8 @@ class Stopper(threading.Thread):
             connection.close()
         except Exception:
             logger.exception("stopper_failed", extra={"step": step.__name__})
+
+
+def _set_aside(run_id: UUID, error: Exception) -> None:
+    """A run that cannot be read must not keep the others from being stopped."""
+    set_run_aside(run_id, error, now=database_now())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import DurationField
@@ -335,6 +336,24 @@ def test_a_reason_that_no_database_stores_is_refused(
 ) -> None:
     with pytest.raises(InvalidJob, match="NUL"):
         pause_job(make_job(), operator, reason="a\x00b")
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"a": {1}}, "params: has a set, which JSON cannot say: use"),
+        ({"a": [{"b": timedelta(1)}]}, "params: has a timedelta, which JSON cannot say: use"),
+        ({"a": {1: 2}}, "params: has a key that is no text: write it as one"),
+        ({("a", "b"): 1}, "params: has a key that is no text: write it as one"),
+        (["a"], "params: are no object: give each value a name"),
+    ],
+)
+def test_params_that_json_cannot_say_are_refused_with_the_remedy(
+    params: Any, problem: str, make_job: JobMaker, operator: Operator
+) -> None:
+    with pytest.raises(InvalidJob, match=problem):
+        trigger_run(make_job(), operator, params=params)
+    assert not Run.objects.exists()
 
 
 def test_a_changed_policy_is_audited_with_before_and_after(

@@ -7,6 +7,7 @@ from queue import Queue
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from scheduling.clock import database_now
 from scheduling.ending import Ending
@@ -76,3 +77,27 @@ def test_an_end_that_cannot_be_written_fails_its_own_run_only(
         RunState.DONE,
     ]
     assert found[runs[1].pk].error_code == "EndNotRecordable"
+
+
+def test_the_end_of_a_run_that_cannot_be_read_ends_it_and_no_other(
+    recorder: Recorder, make_job: JobMaker
+) -> None:
+    answers: Queue[bool] = Queue()
+    bad, good = claimed_runs(make_job, 2)
+    recorder.start()
+    for run in (bad, good):
+        recorder.ask_start(Fence(run.pk, 1), None, answers.put)
+    assert all(answers.get(timeout=10) for _ in range(2))
+    with connection.cursor() as cursor:
+        sqlite = connection.vendor == "sqlite"
+        value = "CAST(X'80FF' AS TEXT)" if sqlite else "interval '100000000 years'"
+        column = "error_code" if sqlite else "timeout"
+        key = bad.pk.hex if sqlite else bad.pk
+        cursor.execute(f"UPDATE scheduling_run SET {column} = {value} WHERE id = %s", [key])  # noqa: S608
+    for run in (bad, good):
+        ending = Ending(fence=Fence(run.pk, 1), outcome=Outcome.DONE, result=1)
+        recorder.record_end(ending, answers.put)
+    assert sorted(answers.get(timeout=10) for _ in range(2)) == [False, True]
+    verdicts = Run.objects.values_list("state", "reason")
+    assert verdicts.get(pk=bad.pk) == (RunState.FAILED, "unreadable")
+    assert verdicts.get(pk=good.pk) == (RunState.DONE, "")

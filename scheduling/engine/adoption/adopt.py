@@ -19,9 +19,10 @@ from scheduling.engine.adoption.comparison import COMPARED
 from scheduling.engine.adoption.edits import copy_down
 from scheduling.engine.adoption.foreign_rows import adopt, adopt_aside
 from scheduling.engine.adoption.orphans import close_orphans, detach_deleted
-from scheduling.engine.adoption.periodic_tasks import is_outage, read_rows, reason_of
+from scheduling.engine.adoption.periodic_tasks import read_rows, reason_of
 from scheduling.engine.adoption.scan import Listed, Scan, Selection
 from scheduling.models import Job
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 

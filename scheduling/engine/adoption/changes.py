@@ -7,7 +7,7 @@ from typing import Any
 
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from scheduling.engine.adoption.periodic_tasks import is_outage
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 

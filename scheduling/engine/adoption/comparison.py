@@ -7,11 +7,12 @@ from typing import Any
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.adoption.job_fields import job_fields
-from scheduling.engine.adoption.periodic_tasks import is_outage, reason_of
+from scheduling.engine.adoption.periodic_tasks import reason_of
 from scheduling.engine.chains.chain_schedule import as_planned
 from scheduling.engine.epochs import never_fires
 from scheduling.engine.schedules import Schedule, same_rule, schedule_of
 from scheduling.models import Job, ScheduleEpoch
+from scheduling.outage import is_outage
 from scheduling.recurrence import RecurrenceError
 from scheduling.verdicts import INSTANT
 

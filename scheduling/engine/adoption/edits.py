@@ -15,9 +15,9 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.bulk import update_rows
 from scheduling.engine.adoption.comparison import Edit, edit_of
 from scheduling.engine.adoption.periodic_tasks import read_rows
-from scheduling.engine.aside import bring_back
 from scheduling.engine.chains.chain import plan_links
 from scheduling.engine.chains.links import refresh_links, withdraw_links
+from scheduling.engine.coming_back import bring_back
 from scheduling.engine.epochs import PLANNING, end_of, new_epoch, open_epochs
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule

@@ -15,10 +15,11 @@ from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.adoption.job_fields import job_fields, readable_fields
 from scheduling.engine.adoption.job_ids import wanted_id, with_free_ids
-from scheduling.engine.adoption.periodic_tasks import is_outage, reason_of
+from scheduling.engine.adoption.periodic_tasks import reason_of
 from scheduling.engine.epochs import new_epoch
 from scheduling.engine.schedules import schedule_of
 from scheduling.models import Job, JobStatus, ScheduleEpoch
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 

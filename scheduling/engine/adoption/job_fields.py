@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django_celery_beat.models import PeriodicTask
 
-from scheduling.engine.adoption.periodic_tasks import is_outage
 from scheduling.errors import InvalidJob
+from scheduling.outage import is_outage
 from scheduling.storable import storable_value
 
 ROUTING = ("exchange", "routing_key", "priority")

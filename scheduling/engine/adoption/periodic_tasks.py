@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from django.db.models import QuerySet
 from django_celery_beat.models import PeriodicTask
 
-from scheduling.clock import OUTAGE
 from scheduling.engine.schedules import KINDS
 from scheduling.errors import SchedulingError
 from scheduling.logs import configured_redactor
+from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +40,6 @@ def _read_alone(row: QuerySet[PeriodicTask]) -> list[PeriodicTask]:
                 raise
             logger.warning("schedule_not_readable", extra={"error": str(error)})
     return []
-
-
-def is_outage(error: Exception) -> bool:
-    """Say whether an error is the database's, and not about what stands in a row.
-
-    SQLite says of a text that is no UTF-8 what it says of an outage.
-    """
-    return isinstance(error, OUTAGE) and "Could not decode to UTF-8" not in str(error)
 
 
 def reason_of(error: Exception) -> str:

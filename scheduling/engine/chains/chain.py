@@ -5,27 +5,26 @@ one's end calls `follow`, in a transaction of its own: the job's row is never lo
 The beat does it for whoever could not (`due_links`).
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import chain
 
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 
 from scheduling.bulk import update_rows
-from scheduling.clock import OUTAGE
+from scheduling.engine.aside import mark_aside, set_job_aside
 from scheduling.engine.chains.links import new_link
 from scheduling.engine.epochs import PLANNING, open_epochs
 from scheduling.engine.hindrance import Hindrances
+from scheduling.engine.one_by_one import each_alone, together_or_alone
 from scheduling.errors import InvalidJob
-from scheduling.logs import configured_redactor
 from scheduling.models import Job, Run, ScheduleEpoch
 from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Chain
 from scheduling.transitions import open_runs
-
-logger = logging.getLogger(__name__)
 
 
 def follow(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
@@ -34,32 +33,12 @@ def follow(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
     Anybody may call it, any number of times: under the job's lock, a chain whose newest run is
     open, or which is paused or disabled, is left alone.
     """
-    if not job_ids:
-        return []
-    try:
-        return _follow(job_ids, now)
-    except OUTAGE:
-        raise
-    except Exception:
-        logger.exception("chains_not_followed_together", extra={"jobs": len(job_ids)})
-    return [link for job_id in job_ids for link in _follow_alone(job_id, now)]
-
-
-def _follow_alone(job_id: int, now: datetime) -> list[Run]:
-    """Follow one chain of a batch that failed as a whole; set aside the one that it is about."""
-    try:
-        return _follow([job_id], now)
-    except OUTAGE:
-        raise
-    except Exception as error:
-        logger.exception("chain_not_followed", extra={"job": job_id})
-        text = configured_redactor().text(str(error))
-        Job.objects.filter(id=job_id).update(schedule_error=text, next_due_at=None)
-        return []
+    links = together_or_alone(job_ids, partial(_follow, now=now), set_aside=set_job_aside)
+    return list(chain.from_iterable(links))
 
 
 @transaction.atomic
-def _follow(job_ids: Sequence[int], now: datetime) -> list[Run]:
+def _follow(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
     chained = Job.objects.filter(
         id__in=job_ids, reschedule_mode=RescheduleMode.QUEUE, enabled=True, deleted_at=None
     )
@@ -74,16 +53,9 @@ def plan_links(jobs: Sequence[Job], *, now: datetime, resumed: bool = False) -> 
     if not jobs:
         return []
     standing = _Standing.of(jobs)
-    links = []
-    for job in jobs:
-        try:
-            link = _next_link(job, standing, now, resumed=resumed)
-        except Exception as error:
-            # One poisonous row must not stop the others: it stays visible and does not fire.
-            logger.exception("chain_not_plannable", extra={"job_id": job.job_id})
-            job.schedule_error, job.next_due_at = configured_redactor().text(str(error)), None
-        else:
-            links += [link] if link is not None else []
+    follow_one = partial(_next_link, standing=standing, now=now, resumed=resumed)
+    found = each_alone(jobs, follow_one, set_aside=mark_aside)
+    links = [link for link in found if link is not None]
     open_runs(links)
     update_rows(jobs, PLANNING)
     return links
@@ -121,7 +93,7 @@ def _newest_runs(job_ids: Sequence[int]) -> dict[int, Run]:
     return {run.job_id or 0: run for run in Run.objects.only(*looked_at).filter(id__in=ids)}
 
 
-def _next_link(job: Job, standing: _Standing, now: datetime, *, resumed: bool) -> Run | None:
+def _next_link(job: Job, *, standing: _Standing, now: datetime, resumed: bool) -> Run | None:
     """Return the link to be opened, if any, and set when the job falls due."""
     epoch, newest = standing.epochs.get(job.pk), standing.newest.get(job.pk)
     job.next_due_at = None

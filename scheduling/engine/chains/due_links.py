@@ -6,12 +6,16 @@ here when it has not been by a moment later, because the message was lost or ref
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
+from scheduling.engine.aside import for_runs, read_runs, set_job_aside
 from scheduling.engine.chains.chain import follow
 from scheduling.engine.hindrance import Hindrances
+from scheduling.engine.one_by_one import together_or_alone
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode
 from scheduling.states import RunState, SkipReason
@@ -43,8 +47,13 @@ def tend_chains(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
 
     Returns the new links, whose messages may wait at the broker.
     """
+    links = together_or_alone(job_ids, partial(_tend, now=now), set_aside=set_job_aside)
+    return list(chain.from_iterable(links))
+
+
+def _tend(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
     waiting = Run.objects.waiting_links().filter(job_id__in=job_ids, not_before__lte=now)
-    links = list(waiting.select_related("job"))
+    links = read_runs(waiting.select_related("job"), now=now)
     hindrances = Hindrances.of(job_ids)
     may_run: dict[UUID, int] = {}
     may_not: dict[SkipReason, list[UUID]] = {}
@@ -54,7 +63,7 @@ def tend_chains(job_ids: Sequence[int], *, now: datetime) -> list[Run]:
             may_run[link.pk] = link.job_id or 0
         else:
             may_not.setdefault(reason, []).append(link.pk)
-    make_ready(list(may_run), now=now)
+    for_runs(list(may_run), partial(make_ready, now=now), now=now)
     for reason, ids in may_not.items():
-        skip(ids, reason, now=now)
+        for_runs(ids, partial(skip, reason=reason, now=now), now=now)
     return follow(sorted({*job_ids} - {*may_run.values()}), now=now)

@@ -9,12 +9,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from uuid import UUID
 
 from django.db import transaction
 
-from scheduling.clock import OUTAGE
+from scheduling.engine.one_by_one import together_or_alone
 from scheduling.engine.pruning.fold import Fold, Limits, fold_of
 from scheduling.engine.pruning.old_history import kept_since
 from scheduling.models import Job, LedgerTotal, Run, RunEvent, SkippedTicks
@@ -38,28 +39,16 @@ def prune(job_ids: Sequence[int], *, now: datetime, rows: int) -> Pruned:
 
     A job that cannot be folded is logged and left out; the others go on.
     """
-    try:
-        return _prune_together(job_ids, now, rows)
-    except OUTAGE:
-        raise
-    except Exception:
-        logger.exception("history_not_prunable_together", extra={"jobs": len(job_ids)})
-    alone = [_prune_alone(job_id, now, rows) for job_id in job_ids]
-    return Pruned(sum(one.rows for one in alone), [pk for one in alone for pk in one.waiting])
+    done = together_or_alone(job_ids, partial(_prune, now=now, rows=rows), set_aside=_leave_out)
+    return Pruned(sum(one.rows for one in done), [pk for one in done for pk in one.waiting])
 
 
-def _prune_alone(job_id: int, now: datetime, rows: int) -> Pruned:
-    try:
-        return _prune_together([job_id], now, rows)
-    except OUTAGE:
-        raise
-    except Exception:
-        logger.exception("history_not_prunable", extra={"job": job_id})
-        return Pruned(0, [])
+def _leave_out(job_id: int, error: Exception) -> None:
+    logger.error("history_not_prunable", extra={"job": job_id}, exc_info=error)
 
 
 @transaction.atomic
-def _prune_together(job_ids: Sequence[int], now: datetime, rows: int) -> Pruned:
+def _prune(job_ids: Sequence[int], *, now: datetime, rows: int) -> Pruned:
     kept = _run_of_the_last_event()
     folds: list[Fold] = []
     waiting: list[int] = []

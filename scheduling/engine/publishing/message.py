@@ -99,7 +99,8 @@ def _address(app: Celery, run: Run) -> dict[str, Any]:
 
 def is_routed(run: Run) -> bool:
     """Whether the message goes to somebody's exchange, and so into queues that are not known."""
-    return bool(run.routing.get("exchange") and run.routing.get("routing_key"))
+    routing = run.routing if isinstance(run.routing, dict) else {}  # a row corrupted by hand
+    return bool(routing.get("exchange") and routing.get("routing_key"))
 
 
 def _to_declare(producer: Producer, queue: Any) -> list[Queue]:

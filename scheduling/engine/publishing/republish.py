@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from amqp.exceptions import NotFound
 from celery import Celery
@@ -16,6 +17,7 @@ from django.db.models import Count
 from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
+from scheduling.engine.aside import read_runs, those_that
 from scheduling.engine.publishing.batch import size_for
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.unserved import note_unserved
@@ -132,8 +134,8 @@ class MissingMessages:
         """Return the oldest of a queue whose wait, doubled by each sending, is over."""
         rows = self._published().filter(queue=queue, published_at__lt=now - FIRST_WAIT)
         most = 2 * min(count, MOST_A_SWEEP)
-        waited = (run for run in rows.order_by("published_at")[:most] if _is_over(run, now))
-        return [run for run, _ in zip(waited, range(count), strict=False)]
+        oldest = read_runs(rows.order_by("published_at"), limit=most, now=now)
+        return those_that(partial(_is_over, now=now), oldest, now=now)[:count]
 
 
 def depth(connection: Connection, queue: str) -> int:
@@ -146,7 +148,7 @@ def depth(connection: Connection, queue: str) -> int:
             return 0
 
 
-def _is_over(run: Run, now: datetime) -> bool:
+def _is_over(run: Run, *, now: datetime) -> bool:
     if run.published_at is None:
         return False
     wait: timedelta = FIRST_WAIT * 2 ** min(run.publish_count - 1, 10)
