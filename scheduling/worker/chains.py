@@ -46,8 +46,8 @@ class Chains(threading.Thread):
         self.join(timeout)
 
     def run(self) -> None:
-        """Go on with what comes until stopped; an outage of the database is waited out."""
-        while not self._stopping.is_set():
+        """Go on with what comes until stopped and empty; an outage is waited out."""
+        while self._jobs or not self._stopping.is_set():
             self._arrived.wait()
             self._arrived.clear()
             while jobs := self._take():
@@ -62,8 +62,9 @@ class Chains(threading.Thread):
     def _go_on(self, jobs: Sequence[int]) -> None:
         try:
             now = database_now()
-            follow(jobs, now=now)
-            wait_at_broker(self._app, _still_waiting(jobs, now), now=now)
+            new = follow(jobs, now=now)
+            early = _too_early(jobs, now, but=new)
+            wait_at_broker(self._app, [*new, *early], now=now)
         except OUTAGE as error:
             logger.warning("database_unreachable", extra={"error": str(error)})
             connection.close()
@@ -75,7 +76,7 @@ class Chains(threading.Thread):
             logger.exception("chains_not_followed", extra={"jobs": len(jobs)})
 
 
-def _still_waiting(jobs: Sequence[int], now: datetime) -> list[Run]:
+def _too_early(jobs: Sequence[int], now: datetime, *, but: Sequence[Run]) -> list[Run]:
     """Return links that are not due, though the message of their chain came: it was too early."""
     waiting = Run.objects.waiting_links().filter(job_id__in=jobs, not_before__gt=now)
-    return list(waiting.select_related("job"))
+    return list(waiting.exclude(pk__in=[link.pk for link in but]).select_related("job"))
