@@ -16,9 +16,11 @@ from scheduling.transitions.handing_over import hand_over, mark_sent, unmark_sen
 from scheduling.transitions.reopening import reopen
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import (
+    ANY,
     HARD_LIMIT_MARGIN,
     NOT_PUBLISHED,
     UNSTARTABLE,
+    Terms,
     fail_unstarted,
     note_unknown_task,
     start,
@@ -27,9 +29,11 @@ from scheduling.transitions.stopping import cancel, note_stop_delivered, time_ou
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
+    "ANY",
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
     "UNSTARTABLE",
+    "Terms",
     "cancel",
     "claim",
     "end_stopping",

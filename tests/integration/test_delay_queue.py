@@ -21,9 +21,11 @@ from scheduling.engine.chains.due_links import TAKE_OVER_AFTER
 from scheduling.fence import HEADER, Fence
 from scheduling.models import Job, Run, RunEvent, ScheduleEpoch
 from scheduling.states import RunState
+from scheduling.transitions import Terms, start
 from scheduling.worker.chains import Chains
 from tests.chains import MINUTE, a_worker, due, end, make_chain, newest_link, start_due, tend
 from tests.cluster import Cluster
+from tests.conftest import claim_all
 from tests.servers import free_port, wait_for
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.django_db]
@@ -235,6 +237,37 @@ def test_a_link_that_is_edited_while_it_is_being_sent_does_not_start_as_it_was(
     assert newest_link(job).published_at is None
     assert broker.holds(DELAY_QUEUE) == 0
     assert not arrives(as_it_was)
+
+
+def test_the_message_of_a_link_as_it_was_does_not_start_the_edited_one_that_a_beat_has_sent(
+    broker: Broker, operator: Operator
+) -> None:
+    job = make_chain()
+    old = sent(broker, job)
+    given_other_parameters(job, operator)
+    tend(now=due(old))
+    (claimed,) = claim_all(now=due(old))
+    assert claimed.fence == Fence(old.pk, 1)
+    assert start_of(old, by=start) == set()
+    assert start_of(claimed, by=start) == {claimed.fence}
+
+
+def test_the_message_of_a_link_as_it_was_does_not_start_the_edited_one_that_waits_too(
+    broker: Broker, operator: Operator
+) -> None:
+    job = make_chain()
+    old = sent(broker, job)
+    given_other_parameters(job, operator)
+    link = sent(broker, job)
+    assert start_of(old, by=start_arrived) == set()
+    assert start_of(link, by=start_arrived) == {Fence(link.pk, 1)}
+
+
+def start_of(link: Run, *, by: Callable[..., set[Fence]]) -> set[Fence]:
+    """Ask for a start as the worker does that has the message of the link as it then was."""
+    fence = Fence(link.pk, 1)
+    terms = {fence: Terms(attempt_id=link.attempt_id)}
+    return by([fence], worker_id=a_worker().pk, now=due(link), terms=terms)
 
 
 def test_the_link_of_a_job_that_was_given_another_queue_goes_there(broker: Broker) -> None:
