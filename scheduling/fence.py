@@ -49,3 +49,11 @@ def parse_retries(header: object) -> int:
     """Read how many attempts failed before; anything but a small count is none."""
     is_count = isinstance(header, int) and not isinstance(header, bool)
     return header if is_count and 0 <= header <= MOST_RETRIES else 0  # type: ignore[operator,return-value] # is_count says so
+
+
+def parse_uuid(text: object) -> UUID | None:
+    """Read the id of an attempt; None if it is anything else."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

@@ -141,9 +141,12 @@ def leaves_a_process(path: str) -> None:
 
 
 @app.task(name="tests.short", runs_per_message=10)
-def short(path: str, number: int, *, fail: bool = False, die: bool = False) -> int:
-    """Note which run this is; fail or die if told so, the latter only in company."""
+def short(
+    path: str, number: int, *, fail: bool = False, die: bool = False, seconds: float = 0
+) -> int:
+    """Note which run this is; last, fail or die if told so, the latter only in company."""
     note(path, f"{number}")
+    time.sleep(seconds)
     if fail:
         raise ValueError(f"{number} was told to")
     if die and Path(path).read_text(encoding="utf-8").split().count(str(number)) == 1:

@@ -6,6 +6,7 @@ from functools import cached_property
 from uuid import UUID
 
 from scheduling.recurrence import Recurrence
+from scheduling.states import Trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class LedgerRun:
     tick: datetime | None
     state: str
     reason: str = ""
+    trigger: str = Trigger.SCHEDULER
     attempt: int = 1
     told: str | None = None
     reopened: int = 0
@@ -154,6 +156,7 @@ class History:
     executions: list[Execution] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     pauses: list[Paused] = field(default_factory=list)
+    at_startup: list[str] = field(default_factory=list)  # jobs that run once a deployment
     promises: list[Promise] = field(default_factory=list)
     cancelled: list[UUID] = field(default_factory=list)  # for good, as operators were told
     excesses: list[Excess] = field(default_factory=list)

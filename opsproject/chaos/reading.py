@@ -44,6 +44,7 @@ def read_history(
         executions=_executions(),
         changes=[*meddler.changes, *final_changes],
         pauses=_pauses(),
+        at_startup=_jobs_at_startup(),
         promises=meddler.promises,
         cancelled=list(meddler.cancelled),
         excesses=watcher.excesses,
@@ -65,6 +66,11 @@ def _epochs() -> list[Epoch]:
     ]
 
 
+def _jobs_at_startup() -> list[str]:
+    jobs = Job.objects.filter(scope=SCOPE, run_on_startup=True)
+    return list(jobs.values_list("job_id", flat=True))
+
+
 def _runs() -> list[LedgerRun]:
     reopenings = AuditEntry.objects.filter(action="retry_run").values_list("target", flat=True)
     reopened = Counter(reopenings)
@@ -76,6 +82,7 @@ def _runs() -> list[LedgerRun]:
             tick=run.scheduled_for,
             state=run.state,
             reason=run.reason,
+            trigger=run.trigger,
             attempt=run.attempt,
             told=run.result if isinstance(run.result, str) else None,
             reopened=reopened[f"run {run.id}"],

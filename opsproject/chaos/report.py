@@ -9,7 +9,7 @@ from opsproject.chaos.checker import Violation, different_stories, overlaps
 from opsproject.chaos.checker.ticks import planned_ticks
 from opsproject.chaos.history import History
 from opsproject.chaos.killer import Kill
-from scheduling.states import RunState
+from scheduling.states import RunState, Trigger
 from scheduling.table import table
 
 MOST_SHOWN = 30
@@ -67,6 +67,7 @@ def _counts_table(findings: Findings) -> str:
     history = findings.history
     wrong = Counter(violation.kind for violation in findings.violations)
     outcomes = Counter(attempt.outcome for attempt in history.attempts)
+    triggers = Counter(run.trigger for run in history.runs)
     rows: list[tuple[str, object]] = [
         ("ticks planned", sum(len(planned_ticks(epoch, history.runs)) for epoch in history.epochs)),
         *((f"  {verdict}", number) for verdict, number in sorted(_verdicts(history).items())),
@@ -74,7 +75,8 @@ def _counts_table(findings: Findings) -> str:
         ("  doubled", wrong["doubled"]),
         ("  invented", wrong["invented"]),
         ("runs", len(history.runs)),
-        ("  triggered by an operator", sum(run.tick is None for run in history.runs)),
+        ("  triggered by an operator", triggers[Trigger.MANUAL]),
+        ("  at the start of the deployment", triggers[Trigger.STARTUP]),
         ("attempts", len(history.attempts)),
         *((f"  {outcome or 'open'}", number) for outcome, number in sorted(outcomes.items())),
         ("executions noted by the tasks", len(history.executions)),

@@ -11,8 +11,9 @@ from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.cluster import waited_for
 from opsproject.chaos.history import Change
 from scheduling.clock import database_now
-from scheduling.models import Run, ScheduleEpoch
+from scheduling.models import Job, Pause, Run, ScheduleEpoch
 from scheduling.outage import OUTAGE
+from scheduling.states import Trigger
 
 REST_SECONDS = 120.0
 
@@ -54,7 +55,14 @@ def _switch_off(changes: list[Change]) -> bool:
 
 def _is_settled() -> bool:
     going_on = Run.objects.open().exists() or ScheduleEpoch.objects.filter(to_at=None).exists()
-    return not going_on
+    return not going_on and not _startup_is_under_way()
+
+
+def _startup_is_under_way() -> bool:
+    """A short chaos may be over before a worker serves the queue of a job that runs at start-up."""
+    jobs = Job.objects.filter(scope=SCOPE, run_on_startup=True)
+    waiting = jobs.exclude(runs__trigger=Trigger.STARTUP)
+    return waiting.exclude(pk__in=Pause.objects.active().values("job")).exists()
 
 
 def _answered(ask: Callable[[], bool]) -> bool:

@@ -3,3 +3,4 @@
 from opsproject.settings import *  # noqa: F403
 
 OPS_TARGETS = {}
+OPS_DEPLOYMENT = "chaos"  # whatever is killed and comes back, it is the same one

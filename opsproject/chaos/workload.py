@@ -158,6 +158,7 @@ SPECIMENS: Final = (
         own_queue=False,
         mode=RescheduleMode.QUEUE,
     ),
+    Specimen(job_id="at-startup", params=_lasts(0, 1), policy={"run_on_startup": True}),
     Specimen(job_id="triggered-only", params=_lasts(0, 1), policy={"max_parallel": 2}),
     *(
         Specimen(

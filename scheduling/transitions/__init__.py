@@ -26,17 +26,19 @@ from scheduling.transitions.noting import (
 from scheduling.transitions.reopening import reopen
 from scheduling.transitions.repairing import UNREADABLE, fail_unreadable
 from scheduling.transitions.skipping import skip
-from scheduling.transitions.starting import HARD_LIMIT_MARGIN, fail_unstarted, start
+from scheduling.transitions.starting import ANY, HARD_LIMIT_MARGIN, Terms, fail_unstarted, start
 from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
+    "ANY",
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
     "NOT_SERVED",
     "UNKNOWN_TASK",
     "UNREADABLE",
     "UNSTARTABLE",
+    "Terms",
     "cancel",
     "claim",
     "end_stopping",

@@ -1,6 +1,7 @@
 """Queued runs start behind the fence, or fail because no worker can start them."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,31 +22,53 @@ STARTED_FIELDS = [
 ]  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What its message and its task say of a start that is asked for."""
+
+    attempt_id: UUID | None = None
+    limit: timedelta | None = None  # the task's hard limit, for a run without a timeout of its own
+    together: int = 1  # runs in the message, told of together at its end: each may take as long
+
+    def are_of(self, run: Run) -> bool:
+        """Whether the message is of the run's present attempt, not of a link edited since."""
+        return self.attempt_id is None or self.attempt_id == run.attempt_id
+
+    def time_for(self, run: Run) -> timedelta | None:
+        """How long after the start of the whole message the run may last; None is for ever."""
+        if run.timeout:
+            return run.timeout * self.together + HARD_LIMIT_MARGIN
+        return None if self.limit is None else self.limit * self.together
+
+
+ANY = Terms()
+
+
 def start(
     fences: Collection[Fence],
     *,
     worker_id: UUID,
     now: datetime,
-    limits: Mapping[Fence, timedelta] | None = None,
+    terms: Mapping[Fence, Terms] | None = None,
     in_doubt: bool = False,
 ) -> set[Fence]:
     """Grant the starts that the ledger still expects; any other is a duplicate or too late.
 
-    A worker that was given up gets nothing: its runs would be taken from it at once. `limits` are
-    the hard limits that tasks declare, for runs without a timeout of their own. `in_doubt` says
-    that the same worker asked before and was never answered: what it won then is its own.
+    A worker that was given up gets nothing: its runs would be taken from it at once. `in_doubt`
+    says that the same worker asked before and was never answered: what it won then is its own.
     """
+    terms = terms or {}
     with transaction.atomic():
         worker = WorkerProcess.objects.live().filter(id=worker_id).first()
         if worker is None:
             return set()
         known = locked_by_fence(fences, RunState.QUEUED, RunState.RUNNING)
+        known = [run for run in known if terms.get(run.fence, ANY).are_of(run)]
         queued = [run for run in known if run.state == RunState.QUEUED]
         won = [run for run in queued if not _too_late(run, now) and _can_bound(worker, run)]
         _refuse_unbounded([run for run in queued if not _can_bound(worker, run)])
         for run in won:
-            limit = run.timeout + HARD_LIMIT_MARGIN if run.timeout else None
-            _begin(run, worker, limit or (limits or {}).get(run.fence), now)
+            _begin(run, worker, terms.get(run.fence, ANY).time_for(run), now)
         update_rows(won, STARTED_FIELDS)
         _open_attempts(won, now)
         tell(won, EventKind.STARTED, now)

@@ -19,16 +19,18 @@ UNSTARTED = (RunState.PENDING, RunState.READY, RunState.QUEUED)
 def cancel(run_ids: Collection[UUID], *, reason: str, now: datetime) -> list[Run]:
     """Cancel open runs; return those that it still met, each in its new state."""
     with transaction.atomic():
-        won = locked(run_ids, {*UNSTARTED, RunState.RUNNING})
-        running = [run for run in won if run.state == RunState.RUNNING]
-        waiting = [run for run in won if run.state != RunState.RUNNING]
+        met = locked(run_ids, {*UNSTARTED, RunState.RUNNING, RunState.STOPPING})
+        waiting = [run for run in met if run.state in UNSTARTED]
+        running = [run for run in met if run.state == RunState.RUNNING]
+        late = _told_for_their_deadline([run for run in met if run.state == RunState.STOPPING])
         for run in waiting:
             move(run, RunState.CANCELLED)
             run.reason, run.finished_at, run.next_attempt_at = reason, now, None
         update_rows(waiting, ["state", "reason", "finished_at", "next_attempt_at"])
         tell(waiting, EventKind.CANCELLED, now)
         _tell_to_stop(running, Outcome.CANCELLED, reason=reason, now=now)
-    return won
+        _stop_for_good(late, reason=reason)
+    return [*waiting, *running, *late]
 
 
 def time_out(fences: Collection[Fence], *, now: datetime) -> int:
@@ -46,6 +48,25 @@ def note_stop_delivered(fences: Collection[Fence], *, now: datetime) -> None:
     attempts = Attempt.objects.filter(run_id__in=numbers, stop_delivered_at=None)
     told = [a.pk for a in attempts if a.number == numbers[a.run_id]]
     Attempt.objects.filter(pk__in=told).update(stop_delivered_at=now)
+
+
+def _told_for_their_deadline(stopping: list[Run]) -> list[Run]:
+    """Those of them that another attempt may follow, as none follows a cancellation."""
+    attempts = Attempt.objects.filter(
+        id__in=[run.attempt_id for run in stopping], stop_for=Outcome.TIMEOUT
+    )
+    late = set(attempts.values_list("id", flat=True))
+    return [run for run in stopping if run.attempt_id in late]
+
+
+def _stop_for_good(late: list[Run], *, reason: str) -> None:
+    """They are told to stop already, and now end as cancelled when they are gone."""
+    for run in late:
+        run.reason = reason
+    update_rows(late, ["reason"])
+    Attempt.objects.filter(id__in=[run.attempt_id for run in late]).update(
+        stop_for=Outcome.CANCELLED
+    )
 
 
 def _tell_to_stop(runs: list[Run], outcome: Outcome, *, reason: str, now: datetime) -> None:

@@ -4,7 +4,8 @@
 `heartbeat` proves the process alive and first clears `leftovers`, `fenced` is the fence around a
 message, as the `request` of one run or the `batch_request` of many, `recorder` writes starts and
 finishes from a thread of its own, `mailbox` carries its answers back to the event loop, `window`
-says how far ahead work is taken, `child` is what differs inside the pool process, `endings` reads
+says how far ahead work is taken, `child` is what differs inside the pool process (with a
+`soft_limit` for each run of a batch), `endings` reads
 what Celery reports of an attempt, `chains` plans the next link once an end is committed. `runtime`
 is where the parts find each other.
 

@@ -1,12 +1,13 @@
 """The request of a message that stands for several runs of one task, executed one after the other.
 
-Each run has its own start and its own end in the ledger; they share a message, a pool process and
-its fate. When that process dies or is stopped, those that did not say how they ended go back
-uncharged, and alone: a message after the first attempt stands for one run only.
+Each run has its own start, its own soft limit and its own end in the ledger; they share a message,
+a pool process and its fate, and the ends are told when the last has come, before the deadline that
+counts in the time of all. When that process dies or is stopped, those that did not say how they
+ended go back uncharged, and alone: a message after the first attempt stands for one run only.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,21 @@ RELEASED = "batch_ended"
 class BatchRequest(FencedRequest):
     """Set on the task of such messages only."""
 
+    @property
+    def _own_task(self) -> Any:
+        return self._app.tasks.get(self.kwargs["task"])
+
+    @property
+    def _attempt_ids(self) -> Sequence[str]:
+        return [attempt_id for attempt_id, *_ in self.kwargs["runs"]]
+
+    @property
+    def _soft_limit(self) -> float | None:
+        """Of each run, in seconds; None too where the pool has no processes of its own."""
+        _, soft = self.time_limits
+        limit = soft or getattr(self._own_task, "soft_time_limit", None)
+        return limit if runtime.can_stop else None
+
     def _execute(self, pool: Any) -> None:
         kwargs = self.kwargs
         items = [
@@ -34,7 +50,7 @@ class BatchRequest(FencedRequest):
             if fence in self.granted
         ]
         self.job = pool.apply_async(
-            partial(trace_batch, fast=self._app.use_fast_trace_task),
+            partial(trace_batch, soft_limit=self._soft_limit, fast=self._app.use_fast_trace_task),
             args=(kwargs["task"], self._request_dict, items),
             accept_callback=self.on_accepted,
             callback=self._on_return,

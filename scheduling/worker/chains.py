@@ -47,8 +47,8 @@ class Chains(threading.Thread):
         self.join(timeout)
 
     def run(self) -> None:
-        """Go on with what comes until stopped; an outage of the database is waited out."""
-        while not self._stopping.is_set():
+        """Go on with what comes until stopped and empty; an outage is waited out."""
+        while self._jobs or not self._stopping.is_set():
             self._arrived.wait()
             self._arrived.clear()
             while jobs := self._take():
@@ -63,8 +63,9 @@ class Chains(threading.Thread):
     def _go_on(self, jobs: Sequence[int]) -> None:
         try:
             now = database_now()
-            follow(jobs, now=now)
-            wait_at_broker(self._app, _still_waiting(jobs, now), now=now)
+            new = follow(jobs, now=now)
+            early = _too_early(jobs, now, but=new)
+            wait_at_broker(self._app, [*new, *early], now=now)
         except Exception as error:
             if is_outage(error):
                 self._wait_out(error, jobs)
@@ -80,7 +81,7 @@ class Chains(threading.Thread):
                 self.look_after(job_id)
 
 
-def _still_waiting(jobs: Sequence[int], now: datetime) -> list[Run]:
+def _too_early(jobs: Sequence[int], now: datetime, *, but: Sequence[Run]) -> list[Run]:
     """Return links that are not due, though the message of their chain came: it was too early."""
     waiting = Run.objects.waiting_links().filter(job_id__in=jobs, not_before__gt=now)
-    return list(waiting.select_related("job"))
+    return list(waiting.exclude(pk__in=[link.pk for link in but]).select_related("job"))

@@ -3,11 +3,13 @@
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from billiard.common import terminate_handler_fired  # type: ignore[attr-defined] # the stubs are older
+from billiard.einfo import ExceptionInfo
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery.app.trace import fast_trace_task, trace_task_ret
 from celery.exceptions import Retry
@@ -16,6 +18,7 @@ from celery.signals import task_success
 from scheduling.fence import HEADER
 from scheduling.redaction import clip
 from scheduling.worker.processes import end_others_of_own_group
+from scheduling.worker.soft_limit import limited_softly
 
 LARGEST_RESULT_BYTES = 64 * 1024
 LONGEST_TEXT = 32_000
@@ -55,15 +58,31 @@ def trace_batch(
     request: dict[str, Any],
     items: Sequence[tuple[str, str, list[Any], dict[str, Any]]],
     *,
+    soft_limit: float | None,
     fast: bool,
 ) -> tuple[int, list[tuple[int, Any, float]], float]:
-    """Run one task for several runs, each with its own request; return their reports in order."""
+    """Run one task for several runs, each with its own request; return their reports in order.
+
+    The soft limit, in seconds, is that of each: the parent can arm one for the whole message only.
+    """
     began = time.monotonic()
     reports = []
     for attempt_id, fence, args, params in items:
         own = {**request, "id": attempt_id, "task": task, "headers": {HEADER: fence}}
-        reports.append(trace_run(task, attempt_id, own, (args, params, {}), None, None, fast=fast))
+        trace = partial(trace_run, task, attempt_id, own, (args, params, {}), None, None, fast=fast)
+        reports.append(_trace_within(soft_limit, trace))
     return 0, reports, time.monotonic() - began
+
+
+def _trace_within(
+    soft_limit: float | None, trace: Callable[[], tuple[int, Any, float]]
+) -> tuple[int, Any, float]:
+    try:
+        with limited_softly(soft_limit):
+            return trace()
+    except SoftTimeLimitExceeded:
+        # It met its limit on the last few lines, which are ours; the others must not suffer for it.
+        return 1, ExceptionInfo(), soft_limit or 0.0
 
 
 def _timed_out(exc_info: Any) -> bool:

@@ -8,7 +8,7 @@ one is acknowledged and forgotten. The acknowledgement waits until every end is 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from celery.exceptions import TaskRevokedError
 from celery.worker import state
 
 from scheduling.ending import Ending
-from scheduling.fence import HEADER, Fence, parse_fences
+from scheduling.fence import HEADER, Fence, parse_fences, parse_uuid
+from scheduling.transitions import Terms
 from scheduling.worker import endings
 from scheduling.worker.runtime import runtime
 from scheduling.worker.stoppable import StoppableRequest
@@ -46,6 +47,16 @@ class FencedRequest(StoppableRequest):
             self.__dict__["execute_using_pool"] = self._ask_then_execute
             self.__dict__["on_success"] = self._on_return
 
+    @property
+    def _own_task(self) -> Any:
+        """The task that is executed; None if it is not known here."""
+        return self.task
+
+    @property
+    def _attempt_ids(self) -> Sequence[str]:
+        """By the message, in the order of its fences."""
+        return [self.id] * len(self.fences)
+
     def _execute(self, pool: Any) -> None:
         """Hand what was granted to the pool."""
         raise NotImplementedError
@@ -69,10 +80,11 @@ class FencedRequest(StoppableRequest):
         return len(taken) == len(self.fences)
 
     def _ask(self, then: Callable[[], None]) -> None:
-        seconds = self.task.time_limit
+        seconds = getattr(self._own_task, "time_limit", None)
         limit = None if seconds is None else timedelta(seconds=seconds)
-        for fence in self.fences:
-            runtime.recorder.ask_start(fence, limit, partial(self._note_answer, fence, then))
+        for fence, attempt_id in zip(self.fences, map(parse_uuid, self._attempt_ids), strict=True):
+            terms = Terms(attempt_id=attempt_id, limit=limit, together=len(self.fences))
+            runtime.recorder.ask_start(fence, terms, partial(self._note_answer, fence, then))
 
     def _note_answer(self, fence: Fence, then: Callable[[], None], granted: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread."""

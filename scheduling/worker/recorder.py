@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from scheduling.fence import Fence
 from scheduling.outage import is_outage
 from scheduling.states import Outcome
 from scheduling.transitions import (
+    Terms,
     end_stopping,
     finish,
     lose,
@@ -44,7 +45,7 @@ Answer = Callable[[bool], object]
 @dataclass(frozen=True)
 class _Start:
     fence: Fence
-    limit: timedelta | None
+    terms: Terms
     answer: Answer
 
 
@@ -84,12 +85,9 @@ class Recorder(threading.Thread):
         self._stopping = threading.Event()
         self._pause = threading.Event()  # never set: even while stopping an outage is waited out
 
-    def ask_start(self, fence: Fence, limit: timedelta | None, answer: Answer) -> None:
-        """Ask whether this attempt may start; the answer is True only if it was granted.
-
-        `limit` is the hard limit that its task declares.
-        """
-        self._put(_Start(fence, limit, answer))
+    def ask_start(self, fence: Fence, terms: Terms, answer: Answer) -> None:
+        """Ask whether this attempt may start; the answer is True only if it was granted."""
+        self._put(_Start(fence, terms, answer))
 
     def record_end(self, ending: Ending, answer: Answer) -> None:
         """Record how an attempt ended; False answers that the ledger had given it away."""
@@ -190,12 +188,10 @@ class Recorder(threading.Thread):
         if not starts or worker_id is None:
             return set()
         fences = [item.fence for item in starts]
-        limits = {item.fence: item.limit for item in starts if item.limit is not None}
-        granted = start(
-            fences, worker_id=worker_id, now=now, limits=limits, in_doubt=self._in_doubt
-        )
+        terms = {item.fence: item.terms for item in starts}
+        granted = start(fences, worker_id=worker_id, now=now, terms=terms, in_doubt=self._in_doubt)
         if refused := [fence for fence in fences if fence not in granted]:
-            granted |= start_arrived(refused, worker_id=worker_id, now=now, limits=limits)
+            granted |= start_arrived(refused, worker_id=worker_id, now=now, terms=terms)
         return granted
 
 

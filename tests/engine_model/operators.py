@@ -1,14 +1,16 @@
 """What operators do through our doors: jobs, policies, pauses, run-now, cancel, retry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.change_policy import change_policy
 from scheduling.actions.create_job import NewJob, create_job
@@ -108,7 +110,13 @@ class Operators(World):
     @rule(which=WHICH, many=st.booleans())
     def runs_are_cancelled(self, which: int, *, many: bool) -> None:
         """One that is open, or several."""
-        _with_some(Run.objects.open(), which, many=many, act=cancel_runs)
+        _with_some(Run.objects.open(), which, many=many, act=self._cancel)
+
+    def _cancel(self, ids: Collection[UUID], operator: Operator) -> list[Run]:
+        told = cancel_runs(ids, operator)
+        self.cancelled |= {run.pk for run in told}
+        assert self.cancelled.issuperset(ids)  # told now or before: none that is open is passed by
+        return told
 
     @precondition(lambda self: self.there_are(*RAN))
     @rule(which=WHICH, many=st.booleans())
@@ -117,6 +125,7 @@ class Operators(World):
         ended = Run.objects.filter(state__in=RAN)
         for run in _with_some(ended, which, many=many, act=retry_runs):
             self.reopened.add(run.pk)
+            self.cancelled.discard(run.pk)
             self.budgets[run.pk] = run.attempt
 
 

@@ -13,6 +13,7 @@ from scheduling.models import Attempt, JobStatus, Run, RunEvent, WorkerProcess
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState
 from scheduling.transitions import (
+    Terms,
     end_stopping,
     finish,
     lose,
@@ -121,8 +122,8 @@ class Workers(World):
 
     def _ask(self, worker: Worker, fence: Fence) -> None:
         expected = self._may_start(worker, fence)
-        limits = {fence: OF_THE_TASK}
-        granted = start([fence], worker_id=worker.row, now=self.now, limits=limits)
+        terms = {fence: Terms(limit=OF_THE_TASK)}
+        granted = start([fence], worker_id=worker.row, now=self.now, terms=terms)
         assert granted == ({fence} if expected else set())
         worker.hands += granted
 

@@ -45,6 +45,7 @@ class World(RuleBasedStateMachine):
         self.runs: Counter[RunState] = Counter()  # how many there were at the last look
         self.confirmed: set[Fence] = set()  # whose end, or whose being gone, a worker told
         self.reopened: set[UUID] = set()  # what an operator had retried since the last look
+        self.cancelled: set[UUID] = set()  # as operators were told, and have not had retried since
         self.budgets: dict[UUID, int] = {}  # the last attempt before a run's budget was refreshed
         self._stage = ExitStack()
         self._stage.enter_context(rolled_back())

@@ -1,5 +1,6 @@
 """Tasks that declare it: one message stands for many runs, and each is accounted for by itself."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
+from scheduling.engine.publishing.batch import pack, runs_of
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.errors import FenceRequired
 from scheduling.fence import BATCH_TASK
-from scheduling.models import Attempt, Run
+from scheduling.models import Attempt, Job, Run
 from scheduling.states import RunState
 from scheduling.tasks import batch
 from tests.cluster import Cluster, wait_for_state
@@ -23,6 +25,7 @@ from tests.servers import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 QUEUE = "real.short"
+SECOND = timedelta(seconds=1)
 
 
 def as_declared() -> None:
@@ -103,6 +106,45 @@ def test_when_the_process_dies_all_go_back_and_then_alone(
     for run in runs:
         wait_for_state(run, RunState.DONE)
         assert (run.attempt, run.retry_count, run.lost_count) == (2, 0, 0)
+
+
+def test_one_that_meets_its_soft_limit_harms_no_other(
+    cluster: Cluster, publisher: Publisher, open_runs: Any
+) -> None:
+    Job.objects.update(timeout=SECOND)
+    runs = open_runs({"seconds": 0.7}, {"seconds": 60}, {"seconds": 0.7}, {})
+    publish(publisher)
+    cluster.worker("-Q", QUEUE)
+    stopped = wait_for_state(runs[1], RunState.TIMEOUT)
+    assert (stopped.reason, stopped.attempt) == ("SoftTimeLimitExceeded", 1)
+    for run in (runs[0], runs[2], runs[3]):
+        assert wait_for_state(run, RunState.DONE).attempt == 1
+
+
+def test_the_deadline_counts_in_what_each_of_a_message_may_take(
+    cluster: Cluster, publisher: Publisher, open_runs: Any
+) -> None:
+    Job.objects.update(timeout=100 * SECOND)
+    runs = open_runs({}, {}, {"seconds": 60})
+    publish(publisher)
+    cluster.worker("-Q", QUEUE)
+    allowed = [
+        run.deadline_at - run.started_at
+        for run in (wait_for_state(run, RunState.RUNNING) for run in runs)
+        if run.deadline_at and run.started_at
+    ]
+    assert allowed == [330 * SECOND] * 3
+
+
+def test_only_runs_with_the_same_timeout_travel_together(
+    publisher: Publisher, open_runs: Any
+) -> None:
+    open_runs({}, {}, {}, {})
+    runs = claim_all(now=database_now())
+    for run in runs[1::2]:
+        run.timeout = SECOND
+    one, other = pack(publisher.app, runs)
+    assert [runs_of(one), runs_of(other)] == [(runs[0], runs[2]), (runs[1], runs[3])]
 
 
 def test_a_run_that_was_cancelled_meanwhile_is_left_out(

@@ -15,6 +15,7 @@ from scheduling.engine.plan import plan_due_jobs
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState
+from scheduling.transitions import Terms
 from scheduling.worker.recorder import Recorder
 from tests.conftest import JobMaker, claim_all
 
@@ -50,7 +51,7 @@ def test_what_arrives_together_is_answered_in_one_go(
     answers: Queue[tuple[Fence, bool]] = Queue()
     fences = [Fence(run.pk, 1) for run in claimed_runs(make_job, 3)] + [Fence(uuid4(), 1)]
     for fence in fences:
-        recorder.ask_start(fence, None, partial(_note, answers, fence))
+        recorder.ask_start(fence, Terms(), partial(_note, answers, fence))
     recorder.start()
     got = dict(answers.get(timeout=10) for _ in fences)
     assert [got[fence] for fence in fences] == [True, True, True, False]
@@ -63,7 +64,7 @@ def test_an_end_that_cannot_be_written_fails_its_own_run_only(
     runs = claimed_runs(make_job, 3)
     recorder.start()
     for run in runs:
-        recorder.ask_start(Fence(run.pk, 1), None, answers.put)
+        recorder.ask_start(Fence(run.pk, 1), Terms(), answers.put)
     assert all(answers.get(timeout=10) for _ in runs)
     unwritable = object()
     for run, result in zip(runs, (1, unwritable, 3), strict=True):
@@ -86,7 +87,7 @@ def test_the_end_of_a_run_that_cannot_be_read_ends_it_and_no_other(
     bad, good = claimed_runs(make_job, 2)
     recorder.start()
     for run in (bad, good):
-        recorder.ask_start(Fence(run.pk, 1), None, answers.put)
+        recorder.ask_start(Fence(run.pk, 1), Terms(), answers.put)
     assert all(answers.get(timeout=10) for _ in range(2))
     with connection.cursor() as cursor:
         sqlite = connection.vendor == "sqlite"

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 
+from scheduling.actions.audit import Operator
+from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publishing.publish import Publisher
@@ -16,9 +18,9 @@ from scheduling.engine.recover import (
 )
 from scheduling.engine.sequence import number_events
 from scheduling.fence import Fence
-from scheduling.models import Job, Run, RunEvent, WorkerProcess
+from scheduling.models import AuditEntry, Job, Run, RunEvent, WorkerProcess
 from scheduling.states import RunState
-from scheduling.transitions import start
+from scheduling.transitions import end_stopping, start
 from tests.conftest import JobMaker, claim_all
 from tests.servers import free_port
 
@@ -98,6 +100,23 @@ def test_a_run_past_its_deadline_is_told_to_stop_and_keeps_its_slot(make_job: Jo
     assert run.state == RunState.STOPPING
     assert Run.objects.holding_slot().get() == run
     assert run.attempts.get().stop_for == "timeout"
+
+
+def test_a_run_that_is_cancelled_while_it_stops_at_its_deadline_is_not_tried_again(
+    make_job: JobMaker, operator: Operator
+) -> None:
+    run, now = claimed(make_job(timeout=timedelta(seconds=10), max_retries=3))
+    fence = Fence(run.pk, 1)
+    start([fence], worker_id=worker_at(now).pk, now=now)
+    stop_overdue("real", now=now + timedelta(seconds=41))
+    (told,) = cancel_runs([run.pk], operator)
+    assert (told.state, told.reason) == (RunState.STOPPING, "cancelled by tester")
+    assert cancel_runs([run.pk], operator) == []
+    end_stopping([fence], now=now + timedelta(seconds=42), seen_gone=True)
+    run.refresh_from_db()
+    assert (run.state, run.reason) == (RunState.CANCELLED, "cancelled by tester")
+    assert run.attempts.get().outcome == "cancelled"
+    assert AuditEntry.objects.filter(action="cancel_run").count() == 1
 
 
 def test_a_stop_that_a_silent_worker_never_confirmed_ends_behind_a_margin(

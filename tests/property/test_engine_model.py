@@ -13,6 +13,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import hypothesis
@@ -75,6 +76,11 @@ class Platform(PassingTime, Beats, Workers, Operators, Strangers, Calm):
             changes.a_stop_holds_its_slot_until_it_is_gone(change, self.confirmed, self.now)
         self.reopened.clear()
 
+    def what_was_cancelled_does_not_come_back_by_itself(self) -> None:
+        """It stops, if it was at work, and ends as that; history that is pruned is gone."""
+        runs = Run.objects.filter(id__in=self.cancelled)
+        assert not runs.exclude(state__in=[RunState.STOPPING, RunState.CANCELLED]).exists()
+
     def an_attempt_is_open_exactly_while_its_run_is_at_work(self) -> None:
         """So there is never a second one beside it."""
         at_work = Run.objects.filter(state__in=AT_WORK).values_list("id", "attempt", "attempt_id")
@@ -124,6 +130,7 @@ class Platform(PassingTime, Beats, Workers, Operators, Strangers, Calm):
 PROMISES = (
     Platform.the_account_of_every_job_closes,
     Platform.every_change_of_a_run_was_allowed,
+    Platform.what_was_cancelled_does_not_come_back_by_itself,
     Platform.an_attempt_is_open_exactly_while_its_run_is_at_work,
     Platform.what_failed_is_charged_and_what_was_given_back_is_not,
     Platform.events_are_only_added_and_numbered_without_gaps,
@@ -202,3 +209,19 @@ def test_a_deletion_after_the_clock_was_set_back_does_not_reach_behind_what_is_p
     platform.the_clock_of_the_database_jumps(minutes=-0.5)
     platform.a_stranger_makes_or_deletes_a_row(name="a", schedule="every 30 s")
     platform.a_beat_turns(which=0, seconds=0, fail=set())
+
+
+def test_a_run_that_is_cancelled_while_it_stops_at_its_deadline_does_not_come_back(
+    platform: Platform,
+) -> None:
+    limits = {"timeout": timedelta(seconds=20), "max_retries": 2}
+    platform.the_first_worker_comes()
+    platform.the_first_job_is_created(schedule="every minute", policy=limits)
+    platform.run_now(which=0, key=None)
+    platform.a_beat_turns(which=0, seconds=0, fail=set())
+    platform.every_message_arrives(which=0)
+    platform.time_passes(seconds=55)
+    platform.a_beat_turns(which=0, seconds=0, fail=set())
+    assert Run.objects.filter(state=RunState.STOPPING).exists()
+    platform.runs_are_cancelled(which=0, many=True)
+    platform.nothing_is_left_of_an_attempt(which=0, attempt=0, released=False)

@@ -175,6 +175,20 @@ def test_skipped_ticks_that_count_too_many_are_invented(history: History) -> Non
     assert found(planted) == {"invented"}
 
 
+def test_a_job_that_runs_at_startup_does_so_once_unless_it_is_paused(history: History) -> None:
+    asked = replace(history, at_startup=["job"])
+    paused = Paused(job="job", since=at(1), until=None)
+    assert found(asked) == {"missing"}
+    assert found(replace(asked, pauses=[paused])) == set()
+    assert found(replace(asked, pauses=[replace(paused, until=at(2))])) == {"missing"}
+    one = LedgerRun(
+        id=UUID(int=3), job="job", epoch=None, tick=None, state="skipped", trigger="startup"
+    )
+    assert found(replace(asked, runs=[*history.runs, one])) == set()
+    two = [one, replace(one, id=UUID(int=4))]
+    assert found(replace(asked, runs=[*history.runs, *two])) == {"doubled"}
+
+
 def test_epochs_that_overlap_are_doubled(history: History) -> None:
     (epoch,) = history.epochs
     other = replace(epoch, id=2, from_at=at(43), to_at=at(49))
@@ -447,7 +461,12 @@ def test_recovery_is_the_time_until_the_next_run_ends() -> None:
 
 
 def test_the_report_counts_and_shows_the_evidence(history: History) -> None:
-    planted = replace(history, skips=[replace(history.skips[0], until=at(20), count=1)])
+    one, other = history.runs
+    planted = replace(
+        history,
+        skips=[replace(history.skips[0], until=at(20), count=1)],
+        runs=[one, replace(other, trigger="manual")],
+    )
     text = report(
         Findings(
             history=planted,
@@ -461,6 +480,7 @@ def test_the_report_counts_and_shows_the_evidence(history: History) -> None:
     lines = [line.split() for line in text.splitlines()]
     assert ["ticks", "planned", "4"] in lines
     assert ["missing", "1"] in lines
+    assert ["triggered", "by", "an", "operator", "1"] in lines
     assert ["doubled", "0"] in lines
     assert ["skipped:", "overlap", "1"] in lines
     assert ["beat", "1", "1.00", "s", "1.00", "s"] in lines

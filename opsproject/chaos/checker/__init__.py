@@ -23,6 +23,7 @@ from opsproject.chaos.checker.promises import (
     broken_promises,
     undone_cancellations,
     unexplained_ends,
+    wrong_startup_runs,
 )
 from opsproject.chaos.checker.ticks import tick_violations
 from opsproject.chaos.checker.violation import Violation
@@ -44,6 +45,7 @@ CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     exceeded_in_notes,
     exceeded_in_looks,
     broken_promises,
+    wrong_startup_runs,
     undone_cancellations,
 )
 

@@ -1,13 +1,13 @@
 """What operators were told holds, and no stretch of a schedule is gone that nobody disabled."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import zip_longest
 
 from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import Change, Epoch, History
-from scheduling.states import RunState
+from scheduling.states import RunState, Trigger
 
 # A beat may see a change while it is being written; and what it sees in a turn it dates by the
 # clock as it was when that turn began.
@@ -25,6 +25,20 @@ def broken_promises(history: History) -> Iterator[Violation]:
         if first != str(promise.run):
             text = f"key {promise.key} gave run {first} and run {promise.run}"
             yield Violation("doubled", f"{promise.job}: {text}")
+
+
+def wrong_startup_runs(history: History) -> Iterator[Violation]:
+    """Find jobs that ran at the start of the deployment more than once, or not at all.
+
+    One that is paused is left alone until it is resumed, which may not have come.
+    """
+    times = Counter(run.job for run in history.runs if run.trigger == Trigger.STARTUP)
+    paused = {pause.job for pause in history.pauses if pause.until is None}
+    for job in history.at_startup:
+        if times[job] > 1:
+            yield Violation("doubled", f"{job}: {times[job]} start-up runs of one deployment")
+        elif not times[job] and job not in paused:
+            yield Violation("missing", f"{job}: no start-up run of the deployment")
 
 
 def undone_cancellations(history: History) -> Iterator[Violation]:

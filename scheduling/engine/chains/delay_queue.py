@@ -12,6 +12,7 @@ from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from amqp.exceptions import PreconditionFailed
 from celery import Celery
@@ -38,8 +39,8 @@ def wait_at_broker(app: Celery, links: Sequence[Run], *, now: datetime) -> None:
     ours = [link for link in links if _may_wait(link)]
     if not ours or not _is_rabbitmq(app):
         return
+    ours = _marked(ours, now)  # first: one that is due at once may arrive before we are back
     shipment = _Shipment(app, ours, now)
-    _mark(ours, now)  # first: one that is due at once may arrive before we are back
     try:
         shipment.send()
     except OperationalError as error:
@@ -53,6 +54,17 @@ def delay_queue_name(scope: str, job_id: str) -> str:
     return f"{scope}.delay.{job_id}"
 
 
+def _marked(links: Sequence[Run], now: datetime) -> list[Run]:
+    """Mark the links as published; return those that still wait as they were read.
+
+    One that was edited since has another attempt's id: a message would say what it was.
+    """
+    _mark(links, now)
+    current = Run.objects.waiting_links().filter(attempt_id__in=_attempts(links))
+    marked = set(current.values_list("attempt_id", flat=True))
+    return [link for link in links if link.attempt_id in marked]
+
+
 def _mark(links: Sequence[Run], at: datetime | None) -> None:
     """Set `published_at` where the message at the broker is current, or clear it (None).
 
@@ -60,7 +72,11 @@ def _mark(links: Sequence[Run], at: datetime | None) -> None:
     """
     if links:
         waiting = Run.objects.waiting_links().filter(id__in=[link.pk for link in links])
-        waiting.update(published_at=at)
+        waiting.filter(attempt_id__in=_attempts(links)).update(published_at=at)
+
+
+def _attempts(links: Sequence[Run]) -> list[UUID]:
+    return [link.attempt_id for link in links if link.attempt_id is not None]
 
 
 def _may_wait(link: Run) -> bool:
@@ -107,15 +123,27 @@ class _Shipment:
         answers = Answers(sent=self.sent.append, unroutable=_note_refused, refused=_note_refused)
         for link in [link for link in self._links if link not in self.sent]:
             try:
-                send_confirmed(self._put, connection, [link], answers)
-            except PreconditionFailed:
-                # The job was given another queue: what waited for the old one was taken back.
-                send_confirmed(partial(self._put, anew=True), connection, [link], answers)
+                self._send_one(link, connection, answers)
+            except (OperationalError, *connection.connection_errors):
+                raise
+            except Exception as error:  # noqa: BLE001 it is about this one: the others go on
+                _note_refused(link, error)
+
+    def _send_one(self, link: Run, connection: Any, answers: Answers) -> None:
+        try:
+            send_confirmed(self._put, connection, [link], answers)
+        except PreconditionFailed:
+            # The job was given another queue: what waited for the old one was taken back.
+            send_confirmed(partial(self._put, anew=True), connection, [link], answers)
 
     def _put(self, producer: Producer, link: Run, *, anew: bool = False, **options: Any) -> None:
-        """Make sure that the job's delay queue is there and empty; put the message into it."""
+        """Make sure that the job's delay queue is there and empty; put the message into it.
+
+        And that the job's own queue is there: what expires has to go somewhere.
+        """
         queue = _delay_queue(link)
         channel: Any = producer.channel
+        self._app.amqp.queues[link.queue].queue_declare(channel=channel)
         if anew:
             channel.queue_delete(queue.name)
         declared: Any = queue.queue_declare(channel=channel)

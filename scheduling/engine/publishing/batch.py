@@ -2,6 +2,10 @@
 
 A task says `runs_per_message=50` where it is declared, and with that: my runs are short, and one
 may be repeated because another of its message was killed. Whatever fails goes alone afterwards.
+
+Only runs with the same timeout travel together; it is the soft limit of each. In the ledger all
+start when a worker takes the message and end when it has done the last: that is what a run seems
+to have lasted, and its deadline is the sum of their timeouts, and the margin, after the start.
 """
 
 from collections.abc import Sequence
@@ -62,7 +66,7 @@ def pack(app: Celery, runs: Sequence[Run]) -> list[Parcel]:
         if size == 1:
             parcels.append(run)
             continue
-        together = waiting.setdefault((run.task, run.queue), [])
+        together = waiting.setdefault((run.task, run.queue, run.timeout), [])
         together.append(run)
         if len(together) == size:
             parcels.append(Batch(tuple(together)))

@@ -56,6 +56,7 @@ def _message(app: Celery, run: Run) -> Any:
 
 def _batch_message(app: Celery, batch: Batch) -> Any:
     """One message for many: the task, and what each run gives it, in the order of the fences."""
+    soft, hard = _limits(batch.first)
     return app.amqp.as_task_v2(
         str(batch.attempt_id),
         BATCH_TASK,
@@ -63,6 +64,8 @@ def _batch_message(app: Celery, batch: Batch) -> Any:
             "task": batch.first.task,
             "runs": [[str(run.attempt_id), run.args, run.params] for run in batch.runs],
         },
+        soft_time_limit=soft,
+        time_limit=hard,
         origin=_origin(),
         ignore_result=True,
         create_sent_event=_tells_of_sending(app),
