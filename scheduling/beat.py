@@ -4,10 +4,10 @@ import logging
 from typing import Any
 
 from celery.beat import Scheduler
-from django.conf import settings
 from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
+from scheduling.conf import conf
 from scheduling.engine.tick import Engine
 from scheduling.errors import SchedulingError
 from scheduling.whole_turns import WholeTurns
@@ -26,11 +26,11 @@ class LedgerScheduler(Scheduler):
         self._targets_known = False
         self._turns: WholeTurns | None = None
         super().__init__(*args, **kwargs)
-        self.max_interval = settings.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
+        self.max_interval = conf.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
         self.engine = Engine(
-            self.app, scope=settings.SCHEDULER_SCOPE, tick_seconds=settings.SCHEDULER_TICK_SECONDS
+            self.app, scope=conf.SCHEDULER_SCOPE, tick_seconds=conf.SCHEDULER_TICK_SECONDS
         )
-        logger.info("scheduler_ready", extra={"scope": settings.SCHEDULER_SCOPE})
+        logger.info("scheduler_ready", extra={"scope": conf.SCHEDULER_SCOPE})
 
     def setup_schedule(self) -> None:
         """Nothing to load: the database is read on every tick."""
@@ -63,4 +63,4 @@ class LedgerScheduler(Scheduler):
     @property
     def info(self) -> str:
         """The line that beat prints at its start."""
-        return f"    . ledger -> scope {settings.SCHEDULER_SCOPE}"
+        return f"    . ledger -> scope {conf.SCHEDULER_SCOPE}"

@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from celery import Celery
-from django.conf import settings
 from django.db import Error, connection
 
+from scheduling.conf import conf
 from scheduling.models import WorkerProcess
 from scheduling.queues import is_own_queue
 
@@ -68,7 +68,7 @@ class Serving:
 
     def _plain(self, queues: Iterable[str]) -> set[str]:
         since = time.monotonic() - REMEMBERED_SECONDS
-        told = set(settings.OPS_UNTRACKED_QUEUES)
+        told = set(conf.OPS_UNTRACKED_QUEUES)
         return {q for q in queues if q in told or self._seen.get(q, -math.inf) > since}
 
     def note(self, queues_by_node: Mapping[str, Collection[str]]) -> None:
