@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import partial
 
 from celery import Celery
-from django.conf import settings
 from django.db import connection
 
 from scheduling.clock import OUTAGE, PlanClock, database_now
+from scheduling.conf import conf
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
@@ -71,11 +71,11 @@ class Engine:
         self.scope = scope
         self.tick_seconds = tick_seconds
         self.clock = PlanClock()
-        self.adoption = Adoption(scope)
+        self.adoption = Adoption(app, scope)
         self.liveness = Liveness(loop_seconds=tick_seconds)
         self.publisher = Publisher(app, Serving(app, scope))
         self.missing = MissingMessages(app, scope)
-        self.startup = StartupRuns(scope, settings.OPS_DEPLOYMENT)
+        self.startup = StartupRuns(scope, conf.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
         self._in_use: set[RunState] = set()
