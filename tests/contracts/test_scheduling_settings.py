@@ -1,10 +1,12 @@
 """What the `scheduling` app assumes where a project names no setting is what the platform says."""
 
+import re
+
 import pytest
 from pytest_django import Settings
 
 from opsproject import settings as platform
-from opsproject.env import Environment
+from opsproject.env import CHECKOUT, Environment
 from scheduling.conf import SchedulingSettings, Setting, conf
 
 SETTINGS = {
@@ -33,3 +35,9 @@ def test_a_project_that_says_otherwise_is_heard(settings: Settings) -> None:
     assert conf.OPS_LEDGER_DAYS == 7
     del settings.OPS_LEDGER_DAYS
     assert conf.OPS_LEDGER_DAYS == 90
+
+
+def test_the_guide_names_every_setting_of_the_app() -> None:
+    guide = (CHECKOUT / "docs" / "adoption.md").read_text(encoding="utf-8")
+    named = guide.partition("## Settings")[2].partition("With another scope")[0]
+    assert re.findall(r"`([A-Z_]+)`", named) == list(SETTINGS)
