@@ -118,7 +118,6 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_htmx",
     "health_check",
-    "knox",
     "scheduling",
     "retention",
     "maintenance",
@@ -184,9 +183,6 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.OPS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.OPS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.OPS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.OPS_HTTPS else None
-REST_KNOX = {"TOKEN_TTL": None}
-KNOX_TOKEN_MODEL = "scheduling.ApiToken"  # noqa: S105 the name of a model
-MIGRATION_MODULES = {"knox": None}  # its migrations make a token table that ours replaces
 OPS_FLOWER_URL = ENV.OPS_FLOWER_URL.get_secret_value() if ENV.OPS_FLOWER_URL else ""
 
 # --- time and language --------------------------------------------------------------------------

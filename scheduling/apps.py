@@ -9,6 +9,7 @@ class SchedulingConfig(AppConfig):
     """Jobs, the run ledger and the engine."""
 
     name = "scheduling"
+    default_auto_field = "django.db.models.BigAutoField"  # in any project, as the migrations say
 
     def ready(self) -> None:
         """Connect to Celery's worker signals; models are importable only now."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from celery import Celery
 from celery.beat import Scheduler
-from django.conf import settings
 from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
+from scheduling.conf import conf
 from scheduling.engine.tick import Engine
 from scheduling.engine.worker_watch import WorkerWatch
 from scheduling.errors import SchedulingError
@@ -31,11 +31,11 @@ class LedgerScheduler(Scheduler):
         self._turns: WholeTurns | None = None
         super().__init__(*args, **kwargs)
         _keep_waits_short(self.app)
-        self.max_interval = settings.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
+        self.max_interval = conf.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
         self.engine = Engine(
-            self.app, scope=settings.SCHEDULER_SCOPE, tick_seconds=settings.SCHEDULER_TICK_SECONDS
+            self.app, scope=conf.SCHEDULER_SCOPE, tick_seconds=conf.SCHEDULER_TICK_SECONDS
         )
-        logger.info("scheduler_ready", extra={"scope": settings.SCHEDULER_SCOPE})
+        logger.info("scheduler_ready", extra={"scope": conf.SCHEDULER_SCOPE})
 
     def setup_schedule(self) -> None:
         """Nothing to load: the database is read on every tick."""
@@ -46,7 +46,7 @@ class LedgerScheduler(Scheduler):
         if self._turns is None:  # only now has Celery set its handlers
             self._turns = WholeTurns()
             self._turns.guard_signals()
-            WorkerWatch(settings.SCHEDULER_SCOPE).start()
+            WorkerWatch(conf.SCHEDULER_SCOPE).start()
         with self._turns.turn():
             if not self._targets_known:
                 self._learn_targets()
@@ -69,7 +69,7 @@ class LedgerScheduler(Scheduler):
     @property
     def info(self) -> str:
         """The line that beat prints at its start."""
-        return f"    . ledger -> scope {settings.SCHEDULER_SCOPE}"
+        return f"    . ledger -> scope {conf.SCHEDULER_SCOPE}"
 
 
 def _keep_waits_short(app: Celery) -> None:

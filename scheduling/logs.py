@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
-
+from scheduling.conf import conf
 from scheduling.redaction import Redactor, clip
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -53,9 +52,9 @@ class LineFormatter(logging.Formatter):
 def configured_redactor() -> Redactor:
     """Return the redactor that the settings describe."""
     return _redactor(
-        tuple(settings.OPS_REDACTION_PATTERNS),
-        settings.OPS_REDACTION_PLACEHOLDER,
-        settings.OPS_REDACTION_KEEP_HASHES,
+        tuple(conf.OPS_REDACTION_PATTERNS),
+        conf.OPS_REDACTION_PLACEHOLDER,
+        conf.OPS_REDACTION_KEEP_HASHES,
     )
 
 

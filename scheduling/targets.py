@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from django.conf import settings
 from django.utils.module_loading import import_string
 
+from scheduling.conf import conf
 from scheduling.errors import TargetError
 
 TARGET_PIPELINE = "pipeline"
@@ -54,7 +54,7 @@ async def _awaited(awaitable: Any) -> Any:
 
 
 def _load(name: str) -> Callable[[], Any]:
-    target: TargetSetting | None = settings.OPS_TARGETS.get(name)
+    target: TargetSetting | None = conf.OPS_TARGETS.get(name)
     if target is None:
         raise TargetError(f"OPS_TARGETS has no target {name!r}: add it or disable the job")
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django_celery_beat.models import PeriodicTask
 
+from benchmarks.apps.ours import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.adoption.scan import ROUND_SECONDS
@@ -21,7 +22,7 @@ def run() -> dict[str, Any]:
     `first`: with a beat that knows nothing yet; `round`: each slice of a walk over all rows;
     `saved` and `updated`: from the change of one row until its job has it, the beat's sleep apart.
     """
-    adoption = Adoption("real")
+    adoption = Adoption(app, "real")
     first = sum(_slices(adoption, monotonic=0)) / 1000
     walk = list(_slices(adoption, monotonic=ROUND_SECONDS, rested=True))
     return {

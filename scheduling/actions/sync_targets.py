@@ -3,12 +3,12 @@
 from contextlib import suppress
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import IntegrityError
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
+from scheduling.conf import conf
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import DuplicateJob
 from scheduling.models import Job
@@ -20,10 +20,10 @@ BY_SETTING = Operator(actor="OPS_TARGETS", door="settings")
 
 def sync_targets() -> list[Job]:
     """Create the job of each target that has none, deleted ones included; return the new jobs."""
-    scope = settings.SCHEDULER_SCOPE
+    scope = conf.SCHEDULER_SCOPE
     known = set(Job.objects.filter(scope=scope).values_list("job_id", flat=True))
     created = []
-    for name, target in settings.OPS_TARGETS.items():
+    for name, target in conf.OPS_TARGETS.items():
         if name not in known:
             # Another beat may have started at the same moment and be the one that creates it.
             with suppress(DuplicateJob, IntegrityError):

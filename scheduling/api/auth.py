@@ -1,6 +1,5 @@
 """Bearer tokens: looked up by their digest, judged by access, scope and expiry."""
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from knox.crypto import hash_token
@@ -9,6 +8,7 @@ from ninja.security import HttpBearer
 
 from scheduling.actions.audit import Operator
 from scheduling.clock import database_now
+from scheduling.conf import conf
 from scheduling.models import ApiToken
 from scheduling.models.token import Access
 
@@ -31,7 +31,7 @@ class TokenAuth(HttpBearer):
             return None
         if found.expiry is not None and found.expiry <= database_now():
             return None
-        if found.scope not in ("", settings.SCHEDULER_SCOPE):
+        if found.scope not in ("", conf.SCHEDULER_SCOPE):
             raise HttpError(403, f"this token is for the scope {found.scope!r}")
         if LEVELS.index(Access(found.access)) < LEVELS.index(self.access):
             raise HttpError(403, f"this needs a token with {self.access} access")

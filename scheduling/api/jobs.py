@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from ninja import Body, Header, Query, Router, Status
@@ -12,6 +11,7 @@ from scheduling.actions.resume_job import resume_job
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.api.auth import TokenAuth, operator_of
 from scheduling.api.shapes import JobOut, PauseJob, Problem, RunNow, RunOut
+from scheduling.conf import conf
 from scheduling.errors import UnknownJob
 from scheduling.models import Job, Pause, ScheduleEpoch
 from scheduling.models.token import Access
@@ -79,7 +79,7 @@ def resume(request: HttpRequest, job_id: str) -> JobOut:
 
 
 def _jobs() -> QuerySet[Job]:
-    jobs = Job.objects.in_scope(settings.SCHEDULER_SCOPE)
+    jobs = Job.objects.in_scope(conf.SCHEDULER_SCOPE)
     return jobs.select_related("status").prefetch_related(
         Prefetch("pauses", Pause.objects.active()),
         Prefetch("epochs", ScheduleEpoch.objects.filter(to_at=None)),
@@ -89,5 +89,5 @@ def _jobs() -> QuerySet[Job]:
 def _job(job_id: str) -> Job:
     found = _jobs().filter(job_id=storable(job_id)).first()
     if found is None:
-        raise UnknownJob(settings.SCHEDULER_SCOPE, job_id)
+        raise UnknownJob(conf.SCHEDULER_SCOPE, job_id)
     return found

@@ -20,6 +20,7 @@ from scheduling.bulk import update_rows
 from scheduling.engine.aside import mark_aside, set_job_aside
 from scheduling.engine.epochs import next_due, open_epochs
 from scheduling.engine.hindrance import Hindrances
+from scheduling.engine.last_runs import note_when_committed
 from scheduling.engine.new_run import planned_run
 from scheduling.engine.one_by_one import each_alone, together_or_alone
 from scheduling.engine.skipped import write_skipped
@@ -88,6 +89,7 @@ def write(planned: Planned) -> None:
     if planned.spent:
         update_rows(planned.spent, ["to_at"])
         PeriodicTask.objects.filter(job__epochs__in=planned.spent).update(enabled=False)
+    note_when_committed(planned.runs, spent_jobs={epoch.job_id for epoch in planned.spent})
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from celery import Celery
-from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
 from scheduling.clock import PlanClock, database_now
+from scheduling.conf import conf
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
@@ -72,10 +72,10 @@ class Engine:
         self.scope = scope
         self.tick_seconds = tick_seconds
         self.clock = PlanClock()
-        self.adoption = Adoption(scope)
+        self.adoption = Adoption(app, scope)
         self.publisher = Publisher(app, Serving(app, scope))
         self.missing = MissingMessages(app, scope)
-        self.startup = StartupRuns(scope, settings.OPS_DEPLOYMENT)
+        self.startup = StartupRuns(scope, conf.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
         self._in_use: set[RunState] = set()

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from celery.worker import state
-from django.conf import settings
 from django.db import Error, connection
 from django.db.models import F
 
 from scheduling.clock import database_now
+from scheduling.conf import conf
 from scheduling.models import Job, WorkerProcess
 from scheduling.queues import is_own_queue
 from scheduling.worker import processes
@@ -81,7 +81,7 @@ class Heartbeat(threading.Thread):
         controller = self._consumer.controller
         end_leftovers(now=database_now())
         row = WorkerProcess.objects.create(
-            scope=settings.SCHEDULER_SCOPE,
+            scope=conf.SCHEDULER_SCOPE,
             hostname=self._consumer.hostname,
             host=processes.this_host(),
             pid=os.getpid(),
@@ -103,7 +103,7 @@ class Heartbeat(threading.Thread):
         """A worker started without -Q serves every queue of its scope's jobs, new ones too."""
         known = set(self._queues())
         tasks = set(self._consumer.app.tasks)
-        wanted = Job.objects.in_scope(settings.SCHEDULER_SCOPE).filter(task__in=tasks)
+        wanted = Job.objects.in_scope(conf.SCHEDULER_SCOPE).filter(task__in=tasks)
         for queue in set(wanted.values_list("queue", flat=True).distinct()) - known:
             logger.info("queue_added", extra={"queue": queue})
             self._consumer.call_soon(_serve, self._consumer, queue)
@@ -112,7 +112,7 @@ class Heartbeat(threading.Thread):
 
 def _serve(consumer: Any, queue: str) -> None:
     """Consume one of our queues as the app declares it, a foreign one as Celery's plain durable."""
-    if is_own_queue(queue, settings.SCHEDULER_SCOPE):
+    if is_own_queue(queue, conf.SCHEDULER_SCOPE):
         consumer.app.amqp.queues[queue]  # declares it with the app's queue type
     consumer.add_task_queue(queue)
 

@@ -11,8 +11,8 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
-from django.conf import settings
 
+from scheduling.conf import conf
 from scheduling.fence import BATCH_TASK, HEADER, parse_fences
 from scheduling.worker import redis_qos
 from scheduling.worker.child import tell_retries
@@ -69,7 +69,7 @@ def _lead_a_group(**_: Any) -> None:
 def _bound_the_stop(**_: Any) -> None:
     """In a signal handler: what runs may finish, within the operator's limit (SPEC A17)."""
     if runtime.stopper is not None:
-        runtime.stopper.release_all_after(settings.OPS_STOP_SECONDS)
+        runtime.stopper.release_all_after(conf.OPS_STOP_SECONDS)
 
 
 @worker_shutdown.connect(weak=False)

@@ -10,6 +10,7 @@ from itertools import count
 
 from django.test import override_settings
 
+from opsproject.celery import app
 from scheduling.clock import PlanClock
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.claim import claim_ready
@@ -38,7 +39,7 @@ class Beat:
     """One beat process; a new one takes its place when it is killed, and knows nothing."""
 
     def __init__(self) -> None:
-        self.adoption = Adoption(SCOPE)
+        self.adoption = Adoption(app, SCOPE)
         self.liveness = Liveness(loop_seconds=1.0)
         self.clock = PlanClock()
 

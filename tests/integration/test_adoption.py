@@ -8,9 +8,11 @@ from django.db import connection
 from django.test import override_settings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.adoption.edits import copy_down
+from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.ledger import account_of
 from scheduling.models import Job, Run, ScheduleEpoch
@@ -29,7 +31,7 @@ def save(row: PeriodicTask) -> None:
 
 def follow(adoption: Adoption | None = None, *, now: datetime | None = None) -> datetime:
     """Let a beat look until it is in step; a new beat unless one is given."""
-    adoption, now = adoption or Adoption("real"), now or database_now()
+    adoption, now = adoption or Adoption(app, "real"), now or database_now()
     for _ in range(1000):
         adoption.follow(now=now, monotonic=time.monotonic())
         if not adoption.behind:
@@ -44,7 +46,6 @@ def test_a_foreign_periodic_task_becomes_a_job() -> None:
     follow()
     job = Job.objects.get()
     assert (job.job_id, job.params, job.adopted) == ("Nightly-export-v2", {"a": 1}, True)
-    assert job.queue == "real.default"
     assert job.next_due_at is not None
 
 
@@ -232,6 +233,6 @@ def test_a_one_off_that_ran_is_not_enabled_again_by_a_row_read_before(make_job: 
     due = _due(job)
     plan_due_jobs("real", now=due)
     job.refresh_from_db()
-    assert copy_down([(stale, job)], now=due + timedelta(seconds=30)) == 0
+    assert copy_down([(stale, job)], Routes(app, "real"), now=due + timedelta(seconds=30)) == 0
     job.refresh_from_db()
     assert (job.enabled, ScheduleEpoch.objects.filter(to_at=None).exists()) == (False, False)

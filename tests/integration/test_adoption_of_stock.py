@@ -11,10 +11,11 @@ ROWS = 5_000
 TAKE_OVER = """
 import json, sys, time
 import django; django.setup()
+from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.models import Job
-adoption, started = Adoption("real"), time.monotonic()
+adoption, started = Adoption(app, "real"), time.monotonic()
 while True:
     adoption.follow(now=database_now(), monotonic=time.monotonic())
     if not adoption.behind:

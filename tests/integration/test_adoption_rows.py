@@ -17,6 +17,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.plan import plan_due_jobs
@@ -54,7 +55,7 @@ def foreign(name: str = "foreign", **fields: Any) -> PeriodicTask:
 
 def follow(*, now: datetime | None = None) -> datetime:
     """Let a new beat look until it is in step."""
-    adoption, now = Adoption("real"), now or database_now()
+    adoption, now = Adoption(app, "real"), now or database_now()
     for _ in range(10_000):
         adoption.follow(now=now, monotonic=time.monotonic())
         if not adoption.behind:
@@ -465,7 +466,7 @@ def test_a_row_that_the_database_refuses_as_a_job_is_still_shown(
     foreign("refused", interval=every(60))
     foreign("whole", interval=every(60))
 
-    def nonsense(row: PeriodicTask, **_: object) -> dict[str, object]:
+    def nonsense(row: PeriodicTask, *_: object, **__: object) -> dict[str, object]:
         return {"enabled": True, "priority": "high" if row.name == "refused" else 0}
 
     monkeypatch.setattr("scheduling.engine.adoption.foreign_rows.job_fields", nonsense)

@@ -16,6 +16,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.adoption.fingerprints import BUCKET, FEWEST_ROWS, Fingerprints
@@ -33,7 +34,7 @@ class Beat:
     """A beat's adoption, whose monotonic clock the test moves."""
 
     def __init__(self) -> None:
-        self.adoption = Adoption("real")
+        self.adoption = Adoption(app, "real")
         self.monotonic = 0.0
         self.catch_up()
 

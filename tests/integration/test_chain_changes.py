@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from opsproject.celery import app
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.change_policy import change_policy
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.django_db
 
 def follow_rows(*, now: datetime) -> None:
     """Do what a beat does that has just started: look at every periodic task."""
-    beat = Adoption("real")
+    beat = Adoption(app, "real")
     beat.follow(now=now, monotonic=0.0)
     while beat.behind:
         beat.follow(now=now, monotonic=0.0)

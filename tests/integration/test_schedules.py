@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from opsproject.celery import app
 from scheduling.actions.audit import Operator
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.clock import database_now
 from scheduling.engine.adoption.comparison import edit_of
+from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.schedules import Schedule, schedule_of
 from scheduling.errors import InvalidJob
@@ -43,7 +45,8 @@ def test_a_job_and_its_row_say_the_same(
     row = PeriodicTask.objects.get()
     row.full_clean()
     assert schedule_of(row, anchor=FAR).recurrence == recurrence
-    assert edit_of(row, job, ScheduleEpoch.objects.get(), now=database_now()) is None
+    epoch, routes = ScheduleEpoch.objects.get(), Routes(app, "real")
+    assert edit_of(row, job, epoch, routes, now=database_now()) is None
 
 
 @pytest.mark.parametrize("recurrence", KINDS, ids=lambda recurrence: recurrence.kind)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -35,7 +36,7 @@ def app(valkey_server: Valkey) -> Celery:
 
 
 def claimed(make_job: JobMaker, queue: str = "foreign") -> list[Run]:
-    job = make_job(every=10)
+    job = make_job(f"job-{queue}", every=10)
     job.queue = queue
     job.save()
     now = database_now() + timedelta(seconds=11)
@@ -105,7 +106,7 @@ def test_what_nobody_serves_is_held_back_and_says_so_until_a_worker_comes(
     assert publisher.publish([run], now=database_now()) == 0
     run.refresh_from_db()
     assert run.published_at is None
-    assert run.error == "not published: no worker serves the queue 'unserved'"
+    assert run.error.startswith("not published: no worker serves the queue 'unserved'; start one")
 
     serving.note({"plain@host": ["unserved"]})
     assert publisher.publish([run], now=database_now()) == 1
@@ -149,6 +150,22 @@ def test_what_is_handed_over_carries_no_fence_and_is_done(make_job: JobMaker, ap
         message = connection.SimpleQueue("theirs-only").get(timeout=5)
     assert HEADER not in message.headers
     message.ack()
+
+
+def test_results_go_on_to_where_their_project_keeps_them(make_job: JobMaker, app: Celery) -> None:
+    @app.task(name="tests.task", shared=False)
+    def keeps() -> None:
+        pass
+
+    for ignores in (False, True):
+        keeps.ignore_result = ignores
+        (run,) = claimed(make_job, f"results-{ignores}")
+        hand_over_runs(app, [run], now=database_now())
+        with app.connection() as connection:
+            message = connection.SimpleQueue(run.queue).get(timeout=5)
+        headers: dict[str, Any] = message.headers
+        assert headers["ignore_result"] is ignores
+        message.ack()
 
 
 def test_a_crash_between_sending_and_ending_sends_nothing_twice(

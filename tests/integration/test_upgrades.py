@@ -22,6 +22,7 @@ STATES = ["done", "failed", "timeout", "cancelled", "pending", "ready", "queued"
 TURN = """
 import django; django.setup()
 from datetime import timedelta
+from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.claim import claim_ready
@@ -30,7 +31,7 @@ from scheduling.engine.recover import take_from_lost_workers
 from scheduling.engine.resolve import resolve_waiting
 from scheduling.engine.liveness import Liveness
 now = database_now() + timedelta(minutes=31)
-Adoption("real").follow(now=now, monotonic=0.0)
+Adoption(app, "real").follow(now=now, monotonic=0.0)
 take_from_lost_workers("real", Liveness(loop_seconds=1.0), now=now, monotonic=0.0)
 planned = plan_due_jobs("real", now=now)
 resolve_waiting("real", now=now)

@@ -12,14 +12,16 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.conf import settings
+from celery import Celery
 
+from scheduling.conf import conf
 from scheduling.engine.adoption.changes import Changes
 from scheduling.engine.adoption.comparison import COMPARED
 from scheduling.engine.adoption.edits import copy_down
 from scheduling.engine.adoption.foreign_rows import adopt, adopt_aside
 from scheduling.engine.adoption.orphans import close_orphans, detach_deleted
 from scheduling.engine.adoption.periodic_tasks import read_rows, reason_of
+from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.adoption.scan import Listed, Scan, Selection
 from scheduling.models import Job
 from scheduling.outage import is_outage
@@ -32,8 +34,9 @@ SLICE_SECONDS = 0.010  # and the page that was begun in it: less than 20 ms toge
 class Adoption:
     """What one beat remembers of the rows; all of it may be lost, and is learned again."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, app: Celery, scope: str) -> None:
         self.scope = scope
+        self._routes = Routes(app, scope)
         self._changes = Changes()
         self._scan = Scan()
         self._pending: deque[Selection] = deque()
@@ -106,10 +109,11 @@ class Adoption:
         jobs = {job.schedule_id: job for job in known}
         pairs = [(row, jobs[pk]) for pk, row in rows.items() if pk in jobs]
         ours = [(row, job) for row, job in pairs if job.scope == self.scope and not job.deleted_at]
-        copy_down(ours, now=now)
+        copy_down(ours, self._routes, now=now)
         foreign = [row for pk, row in rows.items() if pk not in jobs]
-        if foreign and self.scope == settings.OPS_ADOPT_SCOPE:
-            self._bring_in_step(adopt(foreign, scope=self.scope, now=now), now)
+        if foreign and self.scope == conf.OPS_ADOPT_SCOPE:
+            returned = adopt(foreign, self._routes, scope=self.scope, now=now)
+            self._bring_in_step(returned, now)
         if gone := [pk for pk in pks if pk not in rows]:
             detach_deleted(self.scope, among=gone)
             self._may_have_orphans = True
@@ -120,7 +124,7 @@ class Adoption:
         try:
             if known.exists():
                 known.filter(scope=self.scope).update(schedule_error=reason)
-            elif self.scope == settings.OPS_ADOPT_SCOPE:
+            elif self.scope == conf.OPS_ADOPT_SCOPE:
                 adopt_aside(read_rows([pk]), scope=self.scope, reason=reason)
         except Exception as error:
             if is_outage(error):

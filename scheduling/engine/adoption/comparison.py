@@ -8,6 +8,7 @@ from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.adoption.job_fields import job_fields
 from scheduling.engine.adoption.periodic_tasks import reason_of
+from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.chains.chain_schedule import as_planned
 from scheduling.engine.epochs import never_fires
 from scheduling.engine.schedules import Schedule, same_rule, schedule_of
@@ -34,7 +35,7 @@ class Edit:
 
 
 def edit_of(
-    row: PeriodicTask, job: Job, epoch: ScheduleEpoch | None, *, now: datetime
+    row: PeriodicTask, job: Job, epoch: ScheduleEpoch | None, routes: Routes, *, now: datetime
 ) -> Edit | None:
     """Return what the row says otherwise than its job and the job's open epoch; None if nothing.
 
@@ -43,7 +44,7 @@ def edit_of(
     of its own gets an empty edit, so that `edits` looks at it under the lock and plans it again.
     """
     try:
-        fields = _differences(row, job)
+        fields = _differences(row, job, routes)
         schedule = _schedule_if_changed(row, job, epoch, now)
     except Exception as error:
         if is_outage(error):
@@ -62,8 +63,8 @@ def standing_error(epoch: ScheduleEpoch | None) -> str:
     return never_fires(epoch) if epoch is not None else ""
 
 
-def _differences(row: PeriodicTask, job: Job) -> dict[str, Any]:
-    wanted = job_fields(row, adopted=job.adopted)
+def _differences(row: PeriodicTask, job: Job, routes: Routes) -> dict[str, Any]:
+    wanted = job_fields(row, routes, adopted=job.adopted)
     if not row.queue and not job.adopted:
         wanted["queue"] = job.queue  # its own, which the row left out
     return {name: value for name, value in wanted.items() if value != getattr(job, name)}

@@ -15,6 +15,7 @@ from django_celery_beat.models import PeriodicTask
 from scheduling.bulk import update_rows
 from scheduling.engine.adoption.comparison import Edit, edit_of
 from scheduling.engine.adoption.periodic_tasks import read_rows
+from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.chains.chain import plan_links
 from scheduling.engine.chains.links import refresh_links, withdraw_links
 from scheduling.engine.coming_back import bring_back
@@ -26,7 +27,7 @@ from scheduling.models import Job, ScheduleEpoch
 logger = logging.getLogger(__name__)
 
 
-def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], *, now: datetime) -> int:
+def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], routes: Routes, *, now: datetime) -> int:
     """Make jobs equal to their rows, in one transaction; return how many differed.
 
     Looks without a lock first, and again with it: the beat itself writes both, for a one-off job,
@@ -34,12 +35,14 @@ def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], *, now: datetime) -> in
     """
     epochs = open_epochs([job for _, job in pairs])
     differing = [
-        job.pk for row, job in pairs if edit_of(row, job, epochs.get(job.pk), now=now) is not None
+        job.pk
+        for row, job in pairs
+        if edit_of(row, job, epochs.get(job.pk), routes, now=now) is not None
     ]
     if not differing:
         return 0
     with transaction.atomic():
-        edited = _copy(differing, now)
+        edited = _copy(differing, routes, now)
     for job in edited:
         logger.info("schedule_edited", extra={"job_id": job.job_id, "scope": job.scope})
     return len(edited)
@@ -55,7 +58,7 @@ def settle(*jobs: Job, now: datetime) -> None:
         due = [job for job in due if job.next_due_at is not None and job.next_due_at <= now]
 
 
-def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
+def _copy(job_pks: Sequence[int], routes: Routes, now: datetime) -> list[Job]:
     jobs = list(Job.objects.select_for_update().filter(pk__in=job_pks).order_by("id"))
     bring_back(jobs)
     settle(*jobs, now=now)
@@ -64,7 +67,7 @@ def _copy(job_pks: Sequence[int], now: datetime) -> list[Job]:
     batch = _Batch(now)
     for job in jobs:
         row, epoch = rows.get(job.schedule_id or 0), epochs.get(job.pk)
-        if row is not None and (edit := edit_of(row, job, epoch, now=now)) is not None:
+        if row is not None and (edit := edit_of(row, job, epoch, routes, now=now)) is not None:
             batch.add(job, epoch, edit)
     batch.write()
     return batch.jobs

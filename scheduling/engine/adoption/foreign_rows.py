@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.db import connection, transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.engine.adoption.job_fields import job_fields, readable_fields
 from scheduling.engine.adoption.job_ids import wanted_id, with_free_ids
 from scheduling.engine.adoption.periodic_tasks import reason_of
+from scheduling.engine.adoption.routes import CELERYS_DEFAULT, Routes
 from scheduling.engine.epochs import new_epoch
 from scheduling.engine.schedules import schedule_of
 from scheduling.models import Job, JobStatus, ScheduleEpoch
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 LOCK_KEY = 0x0B5E0002  # any constant: one adopter at a time
 
 
-def adopt(rows: Sequence[PeriodicTask], *, scope: str, now: datetime) -> list[int]:
+def adopt(rows: Sequence[PeriodicTask], routes: Routes, *, scope: str, now: datetime) -> list[int]:
     """Give each row that has none a job in the scope.
 
     A row by the name of an adopted job that lost its own gets that job: some deployments delete
@@ -37,7 +37,7 @@ def adopt(rows: Sequence[PeriodicTask], *, scope: str, now: datetime) -> list[in
         free = _without_job(rows)
         returned = _give_back(free, scope)
         new = with_free_ids([row for row in free if row.pk not in returned], scope)
-        made = [_job_of(row, job_id, scope, now) for row, job_id in new]
+        made = [_job_of(_bare_job(row, job_id, scope), row, routes, now) for row, job_id in new]
         _write(made)
     _log(made)
     return returned
@@ -86,10 +86,9 @@ class _New:
     spent: bool = False
 
 
-def _job_of(row: PeriodicTask, job_id: str, scope: str, now: datetime) -> _New:
-    job = _bare_job(row, job_id, scope)
+def _job_of(job: Job, row: PeriodicTask, routes: Routes, now: datetime) -> _New:
     try:
-        for name, value in job_fields(row, adopted=True).items():
+        for name, value in job_fields(row, routes, adopted=True).items():
             setattr(job, name, value)
         # Stock beat was killed between its run and its disabling.
         spent = row.enabled and row.one_off and row.total_run_count > 0
@@ -98,8 +97,8 @@ def _job_of(row: PeriodicTask, job_id: str, scope: str, now: datetime) -> _New:
     except Exception as error:
         if is_outage(error):
             raise
-        logger.warning("schedule_set_aside", extra={"job_id": job_id, "error": str(error)})
-        for name, value in readable_fields(row).items():
+        logger.warning("schedule_set_aside", extra={"job_id": job.job_id, "error": str(error)})
+        for name, value in readable_fields(row, routes).items():
             setattr(job, name, value)
         return _New(_aside(job, reason_of(error)))
 
@@ -112,7 +111,7 @@ def _bare_job(row: PeriodicTask, job_id: str, scope: str) -> Job:
         schedule=row,
         task=row.task,
         enabled=row.enabled,
-        queue=settings.CELERY_TASK_DEFAULT_QUEUE,
+        queue=CELERYS_DEFAULT,
         adopted=True,
         timeout=None,
     )

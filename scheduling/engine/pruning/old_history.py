@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import OuterRef, Q, Subquery
 
+from scheduling.conf import conf
 from scheduling.models import Job, Run, SkippedTicks
 from scheduling.tally import day_of, start_of
 
@@ -21,7 +21,7 @@ def kept_since(job: Job, now: datetime) -> datetime:
 
 def newest_horizon(now: datetime) -> datetime:
     """Return from when on everything is kept, whichever job it is of."""
-    return start_of(day_of(now - timedelta(days=settings.OPS_LEDGER_DAYS)))
+    return start_of(day_of(now - timedelta(days=conf.OPS_LEDGER_DAYS)))
 
 
 @dataclass(frozen=True)

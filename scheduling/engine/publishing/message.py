@@ -47,7 +47,7 @@ def _message(app: Celery, run: Run) -> Any:
         soft_time_limit=soft,
         time_limit=hard,
         origin=_origin(),
-        ignore_result=True,
+        ignore_result=_ignores_result(app, run.task),
         create_sent_event=_tells_of_sending(app),
         argsrepr=_shown(run.args),
         kwargsrepr=_shown(run.params),
@@ -127,6 +127,14 @@ def _tells_of_sending(app: Celery) -> bool:
 @cache
 def _origin() -> str:
     return str(anon_nodename())
+
+
+def _ignores_result(app: Celery, task: str) -> Any:
+    """As the task declares; where it is not known, the worker's own task decides.
+
+    The ledger has the results of tracked runs; a project with a result backend goes on using it.
+    """
+    return getattr(app.tasks.get(task), "ignore_result", None)
 
 
 def _shown(arguments: Any) -> str:

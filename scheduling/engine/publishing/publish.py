@@ -120,10 +120,11 @@ def _note_refused(parcel: Parcel, error: Exception) -> None:
 
 
 def _note_unserved(runs: Collection[Run]) -> None:
-    for queue in {run.queue for run in runs}:
+    for queue, task in {(run.queue, run.task) for run in runs}:
         note_unstarted(
-            [run.id for run in runs if run.queue == queue],
-            error=f"not published: no worker serves the queue {queue!r}",
+            [run.id for run in runs if (run.queue, run.task) == (queue, task)],
+            error=f"not published: no worker serves the queue {queue!r}; start one that knows the "
+            f"task {task!r}, or correct the name",
             error_code=NOT_PUBLISHED,
         )
 

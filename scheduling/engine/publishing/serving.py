@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from celery import Celery
-from django.conf import settings
 from django.db import Error, connection
 
+from scheduling.conf import conf
 from scheduling.models import WorkerProcess
 from scheduling.queues import is_own_queue
 
@@ -58,7 +58,7 @@ class Serving:
         which messages those were.
         """
         since = time.monotonic() - REMEMBERED_SECONDS
-        named = set(settings.OPS_UNTRACKED_QUEUES)
+        named = set(conf.OPS_UNTRACKED_QUEUES)
         return {q for q in queues if q in named or self._seen.get(q, -math.inf) > since}
 
     def unserved(self, queues: Iterable[str]) -> set[str]:

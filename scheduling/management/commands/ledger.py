@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.dateparse import parse_datetime, parse_duration
 
 from scheduling.clock import database_now
+from scheduling.conf import conf
 from scheduling.ledger import Account, Trouble, accounts
 from scheduling.recurrence.contract import EPOCH
 from scheduling.table import table
@@ -40,13 +40,13 @@ class Command(BaseCommand):
         del args
         now = database_now()
         found = accounts(
-            settings.SCHEDULER_SCOPE,
+            conf.SCHEDULER_SCOPE,
             now=now,
             job_id=options["job"],
             since=_instant(options["since"], now),
         )
         if options["job"] and not found:
-            raise CommandError(f"no job {options['job']!r} in scope {settings.SCHEDULER_SCOPE!r}")
+            raise CommandError(f"no job {options['job']!r} in scope {conf.SCHEDULER_SCOPE!r}")
         self.stdout.write(_as_json(found) if options["json"] else _as_text(found))
         if options["check"] and not all(account.closes for account in found):
             raise SystemExit(1)
