@@ -48,17 +48,25 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
     `enabled` may be changed here only where there is no periodic task; otherwise that row decides.
     """
     job = Job.objects.select_for_update().get(pk=job.pk)
-    for name in changes:
-        if name not in POLICY_FIELDS and (name != "enabled" or job.schedule is not None):
-            raise InvalidJob(name, "is not part of the policy: edit the periodic task instead")
-    changes = {name: value for name, value in changes.items() if getattr(job, name) != value}
-    if not changes:
-        return job
+    changes = _differing(job, changes)
     mending = {name: value for name, value in changes.items() if name not in REPLANNING}
     if is_aside(job) and mending and mending != changes:
         # First what may have set it aside, so that what fell due since is settled before the rest.
-        job = change_policy(job, operator, mending)
+        _change(job, operator, mending)
         changes = {name: value for name, value in changes.items() if name in REPLANNING}
+    if changes:
+        _change(job, operator, changes)
+    return job
+
+
+def _differing(job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
+    for name in changes:
+        if name not in POLICY_FIELDS and (name != "enabled" or job.schedule is not None):
+            raise InvalidJob(name, "is not part of the policy: edit the periodic task instead")
+    return {name: value for name, value in changes.items() if getattr(job, name) != value}
+
+
+def _change(job: Job, operator: Operator, changes: Mapping[str, Any]) -> None:
     now = database_now()
     replanned = any(name in changes for name in REPLANNING)
     if replanned:
@@ -76,7 +84,6 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
     plan_again(job)
     after = {name: _plain(getattr(job, name)) for name in changes}
     record(operator, "change_policy", job, before=before, after=after)
-    return job
 
 
 def _keep_row_in_step(job: Job) -> None:
