@@ -16,7 +16,25 @@ import dj_database_url
 
 SECRET_KEY = "theirs"
 DATABASES = {"default": dj_database_url.parse(os.environ["THEIR_DATABASE"])}
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_celery_beat"]
+INSTALLED_APPS = [
+    "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+    "django.contrib.messages", "django.contrib.sessions", "django_celery_beat",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+PROCESSORS = ["template.context_processors.request", "contrib.auth.context_processors.auth",
+              "contrib.messages.context_processors.messages"]
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "APP_DIRS": True,
+    "OPTIONS": {"context_processors": [f"django.{name}" for name in PROCESSORS]},
+}]
+STATIC_URL = "/static/"
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "theirs.urls"
 CELERY_BROKER_URL = os.environ["THEIR_BROKER"]
 CELERY_TIMEZONE = "UTC"
 """
@@ -44,11 +62,18 @@ def note(path):
     with open(path, "a") as file:
         file.write("ran\\n")
 """
+URLS = """
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]
+"""
 FILES = {
     "__init__.py": "from theirs.celery import app\n",
     "settings.py": SETTINGS,
     "settings_of_beat.py": SETTINGS_OF_BEAT,
     "celery.py": CELERY,
+    "urls.py": URLS,
     "tasks.py": TASKS,
 }
 

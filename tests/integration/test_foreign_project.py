@@ -20,14 +20,19 @@ PeriodicTask.objects.create(name="note", task="theirs.tasks.note", interval=ever
 """
 RUNS = """
 import json
+from django.contrib.auth.models import User
+from django.test import Client
 from django_celery_beat.models import PeriodicTask
 from scheduling.models import Run
+client = Client()
+client.force_login(User.objects.get_or_create(username="a", is_staff=True, is_superuser=True)[0])
 runs, row = Run.objects.filter(queue="celery"), PeriodicTask.objects.get()
 print(json.dumps({
     "handed over": runs.filter(state="done", reason="handed_over", attempts=None).count(),
     "tracked": runs.filter(state="done", attempts__outcome="done").count(),
     "ticks": Run.objects.values("scheduled_for").distinct().count(),
     "runs": Run.objects.count(),
+    "admin": client.get("/admin/scheduling/run/").status_code,
     "shown": row.total_run_count if row.last_run_at else 0,
 }))
 """
@@ -74,6 +79,7 @@ def test_a_project_takes_us_over_with_plain_workers_first_and_tracked_ones_then(
         return counts["handed over"] + counts["tracked"] == ran()
 
     wait_for(all_is_told, seconds=20, what=f"the ledger has what was run, see {theirs.log}")
+    assert counts["admin"] == 200
     assert counts["handed over"] >= 3
     assert counts["tracked"] >= 2  # the last one may have been handed over yet
     assert counts["ticks"] == counts["runs"] == counts["shown"]
