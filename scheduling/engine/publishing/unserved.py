@@ -4,8 +4,10 @@ A worker that was started without `-Q` serves every queue of jobs whose task it 
 there and leaves a queue alone, no worker knows the task: the run fails after a grace (`recover`).
 """
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from scheduling.engine.publishing.serving import Serving
 from scheduling.models import Run, WorkerProcess
@@ -14,6 +16,10 @@ from scheduling.transitions import NOT_SERVED, UNKNOWN_TASK, note_unstarted
 
 SETTLED = timedelta(seconds=10)  # a worker has looked for queues several times by then
 MOST_RUNS = 500
+TEXTS = {
+    UNKNOWN_TASK: "no worker knows the task {task!r}: is its package missing, or its name misspelt?",
+    NOT_SERVED: "no worker serves the queue {queue!r}: start one",
+}
 
 
 def note_unserved(scope: str, queues: Collection[str], serving: Serving, *, now: datetime) -> None:
@@ -23,21 +29,18 @@ def note_unserved(scope: str, queues: Collection[str], serving: Serving, *, now:
         lonely -= serving.served_by_ours()
     if not lonely:
         return
+    code = UNKNOWN_TASK if _somebody_looks_for_queues(scope, now) else NOT_SERVED
     waiting = (
         Run.objects.open(RunState.QUEUED)
         .filter(scope=scope, queue__in=lonely, published_at__isnull=False)
-        .exclude(error_code=UNKNOWN_TASK)
+        .exclude(error_code__in={UNKNOWN_TASK, code})
         .order_by("id")
-        .values_list("id", "queue", "task")
     )
-    if _somebody_looks_for_queues(scope, now):
-        for run_id, _, task in waiting[:MOST_RUNS]:
-            text = f"no worker knows the task {task!r}: is its package missing or misspelt?"
-            note_unstarted([run_id], error=text, error_code=UNKNOWN_TASK)
-        return
-    for run_id, queue, _ in waiting[:MOST_RUNS]:
-        text = f"no worker serves the queue {queue!r}: start one"
-        note_unstarted([run_id], error=text, error_code=NOT_SERVED)
+    by_text: defaultdict[str, list[UUID]] = defaultdict(list)
+    for run_id, queue, task in waiting.values_list("id", "queue", "task")[:MOST_RUNS]:
+        by_text[TEXTS[code].format(queue=queue, task=task)].append(run_id)
+    for text, run_ids in by_text.items():
+        note_unstarted(run_ids, error=text, error_code=code)
 
 
 def _somebody_looks_for_queues(scope: str, now: datetime) -> bool:
