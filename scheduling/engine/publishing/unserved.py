@@ -17,7 +17,7 @@ from scheduling.transitions import NOT_SERVED, UNKNOWN_TASK, note_unstarted
 SETTLED = timedelta(seconds=10)  # a worker has looked for queues several times by then
 MOST_RUNS = 500
 TEXTS = {
-    UNKNOWN_TASK: "no worker knows the task {task!r}: is its package missing, or its name misspelt?",
+    UNKNOWN_TASK: "no worker knows the task {task!r}: is its package missing or misspelt?",
     NOT_SERVED: "no worker serves the queue {queue!r}: start one",
 }
 
