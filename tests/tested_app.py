@@ -142,10 +142,20 @@ def leaves_a_process(path: str) -> None:
 
 @app.task(name="tests.short", runs_per_message=10)
 def short(
-    path: str, number: int, *, fail: bool = False, die: bool = False, seconds: float = 0
+    path: str,
+    number: int,
+    *,
+    fail: bool = False,
+    die: bool = False,
+    seconds: float = 0,
+    stubborn: bool = False,
 ) -> int:
     """Note which run this is; last, fail or die if told so, the latter only in company."""
     note(path, f"{number}")
+    with suppress(*[SoftTimeLimitExceeded] * stubborn):
+        time.sleep(seconds)
+    if stubborn:
+        time.sleep(seconds)
     time.sleep(seconds)
     if fail:
         raise ValueError(f"{number} was told to")

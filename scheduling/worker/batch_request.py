@@ -14,14 +14,16 @@ from typing import Any
 from celery.worker import state
 
 from scheduling.fence import Fence
+from scheduling.transitions import HARD_LIMIT_MARGIN
 from scheduling.worker import endings
 from scheduling.worker.child import trace_batch
 from scheduling.worker.fenced import FencedRequest
 from scheduling.worker.runtime import runtime
+from scheduling.worker.stop import BATCH_ENDED
 
 logger = logging.getLogger(__name__)
 
-RELEASED = "batch_ended"
+LATE_AFTER_SECONDS = HARD_LIMIT_MARGIN.total_seconds() / 2  # the deadline is the whole margin away
 
 
 class BatchRequest(FencedRequest):
@@ -41,6 +43,13 @@ class BatchRequest(FencedRequest):
         _, soft = self.time_limits
         limit = soft or getattr(self._own_task, "soft_time_limit", None)
         return limit if runtime.can_stop else None
+
+    def is_late(self, monotonic: float) -> bool:
+        """Whether one of its runs must have ignored its soft limit."""
+        if self.granted_at is None or self._soft_limit is None:
+            return False
+        allowed = self._soft_limit * len(self.fences) + LATE_AFTER_SECONDS
+        return monotonic - self.granted_at > allowed
 
     def _execute(self, pool: Any) -> None:
         kwargs = self.kwargs
@@ -113,4 +122,4 @@ class BatchRequest(FencedRequest):
 
     def _give_back(self) -> None:
         for fence in self.granted:
-            runtime.recorder.record_gone(fence, released=RELEASED)
+            runtime.recorder.record_gone(fence, released=BATCH_ENDED)

@@ -16,14 +16,18 @@ class Cause(Enum):
     LEDGER = auto()  # the run is `stopping`: cancelled, or past its deadline
     RELEASE = auto()  # this worker is stopped: the run goes back, uncharged
     YIELD = auto()  # it has not begun, and no process is free: another worker may have one
+    BATCH = auto()  # one of the runs of its message does not end: all go back, uncharged, and alone
     SUPERSEDED = auto()  # the run was given away: nobody waits for this attempt
 
+
+BATCH_ENDED = "batch_ended"
 
 # Between SIGTERM, which lets `finally` blocks run, and SIGKILL. Who stops a worker waits for all.
 GRACE_SECONDS = {
     Cause.LEDGER: 5.0,
     Cause.RELEASE: 2.0,
     Cause.YIELD: 5.0,
+    Cause.BATCH: 5.0,
     Cause.SUPERSEDED: 5.0,
 }
 

@@ -56,14 +56,20 @@ class StoppableRequest(Request):
             self._told_to_stop = self._told_to_stop or stoppable
         return stoppable
 
+    def is_late(self, monotonic: float) -> bool:
+        """Whether it has to be given back; a run alone is the ledger's, which has its deadline."""
+        del monotonic
+        return False
+
     def dies_of_stop(self, finish: Callable[[], None]) -> bool:
         """In the event loop: the pool reports a death. True if the stopper tells the ledger."""
         with self.lock:
             if not self._told_to_stop:
                 return False
-        self._finish = finish
         if self._stop_recorded:
             finish()
+        else:
+            self._finish = finish
         return True
 
     def stopped(self, recorded: bool) -> None:  # noqa: FBT001 an Answer
@@ -74,8 +80,9 @@ class StoppableRequest(Request):
 
     def _after_stop(self) -> None:
         self._stop_recorded = True
-        if self._finish is not None:
-            self._finish()
+        finish, self._finish = self._finish, None  # once, though each run of a message comes here
+        if finish is not None:
+            finish()
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Take `control.revoke(terminate=True)`, Flower's button, as a cancel of the run."""

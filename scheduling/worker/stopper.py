@@ -24,7 +24,7 @@ from scheduling.states import RunState
 from scheduling.transitions import cancel, note_stop_delivered, time_out
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.recorder import Recorder
-from scheduling.worker.stop import Cause, Progress, Stop
+from scheduling.worker.stop import BATCH_ENDED, Cause, Progress, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ class Stopper(threading.Thread):
         here = read_rows(looked_at, set_aside=_set_aside)
         by_fence = {run.fence: run for run in here}
         stopping = {f for f, run in by_fence.items() if run.state == RunState.STOPPING}
+        self._end_late_batches()
         self._time_out([run for run in here if run.state == RunState.RUNNING])
         for fence in stopping:
             self._begin(fence, Cause.LEDGER)
@@ -117,6 +118,12 @@ class Stopper(threading.Thread):
             late = [r for r in running if r.deadline_at is not None and r.deadline_at <= now]
             if late:
                 time_out([run.fence for run in late], now=now)
+
+    def _end_late_batches(self) -> None:
+        """Before their deadline: nobody knows which of the runs it is that would have missed it."""
+        for fence, request in self._attempts:
+            if request.is_late(time.monotonic()):
+                self._begin(fence, Cause.BATCH)
 
     def _disown_strangers(self, by_fence: dict[Fence, Run]) -> None:
         """What is said to run here, and does not, seen twice: nothing of it is left."""
@@ -191,6 +198,8 @@ class Stopper(threading.Thread):
     def _released_because(self, cause: Cause) -> str:
         if cause is Cause.LEDGER:
             return ""
+        if cause is Cause.BATCH:
+            return BATCH_ENDED
         return "worker_stopped" if self._closing or cause is Cause.RELEASE else "worker_busy"
 
     @staticmethod

@@ -111,14 +111,15 @@ def test_when_the_process_dies_all_go_back_and_then_alone(
 def test_one_that_meets_its_soft_limit_harms_no_other(
     cluster: Cluster, publisher: Publisher, open_runs: Any
 ) -> None:
-    Job.objects.update(timeout=SECOND)
-    runs = open_runs({"seconds": 0.7}, {"seconds": 60}, {"seconds": 0.7}, {})
+    Job.objects.update(timeout=2 * SECOND)
+    runs = open_runs({}, {"seconds": 60}, {"seconds": 0.2}, {})
     publish(publisher)
     cluster.worker("-Q", QUEUE)
     stopped = wait_for_state(runs[1], RunState.TIMEOUT)
     assert (stopped.reason, stopped.attempt) == ("SoftTimeLimitExceeded", 1)
     for run in (runs[0], runs[2], runs[3]):
-        assert wait_for_state(run, RunState.DONE).attempt == 1
+        ended = wait_for_state(run, RunState.DONE, RunState.TIMEOUT, RunState.READY)
+        assert (ended.state, ended.attempt) == (RunState.DONE, 1)
 
 
 def test_the_deadline_counts_in_what_each_of_a_message_may_take(
@@ -134,6 +135,18 @@ def test_the_deadline_counts_in_what_each_of_a_message_may_take(
         if run.deadline_at and run.started_at
     ]
     assert allowed == [330 * SECOND] * 3
+
+
+def test_one_that_ignores_its_soft_limit_is_charged_to_no_other(
+    cluster: Cluster, publisher: Publisher, open_runs: Any
+) -> None:
+    Job.objects.update(timeout=SECOND / 2)
+    runs = open_runs({}, {"seconds": 60, "stubborn": True}, {})
+    publish(publisher)
+    cluster.worker("-Q", QUEUE)
+    for run in runs:
+        assert wait_for_state(run, RunState.READY, seconds=60).reason == "batch_ended"
+        assert (run.retry_count, run.lost_count) == (0, 0)
 
 
 def test_only_runs_with_the_same_timeout_travel_together(

@@ -6,6 +6,7 @@ may be repeated because another of its message was killed. Whatever fails goes a
 Only runs with the same timeout travel together; it is the soft limit of each. In the ledger all
 start when a worker takes the message and end when it has done the last: that is what a run seems
 to have lasted, and its deadline is the sum of their timeouts, and the margin, after the start.
+One that ignores its soft limit ends the message before that: all go back uncharged, and alone.
 """
 
 from collections.abc import Sequence
