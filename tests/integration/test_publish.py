@@ -1,7 +1,6 @@
 """Messages of claimed runs on a real Valkey: what they say, where they go, what may go wrong."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -22,20 +21,7 @@ from scheduling.models import Job, Run
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker, claim_all
-from tests.servers import Valkey, free_port
-
-
-@pytest.fixture
-def valkey(valkey_server: Valkey) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(valkey_server.url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
-    del valkey
-    return Publisher(Celery("publisher", broker=valkey_server.url))
+from tests.servers import free_port
 
 
 def claimed(*jobs: Job, **values: Any) -> list[Run]:

@@ -1,6 +1,5 @@
 """Messages that the broker lost are sent again, those that it has are not."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,20 +18,7 @@ from scheduling.models import Run, WorkerProcess
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker, claim_all
-from tests.servers import Valkey, free_port
-
-
-@pytest.fixture
-def valkey(valkey_server: Valkey) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(valkey_server.url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
-    del valkey
-    return Publisher(Celery("publisher", broker=valkey_server.url))
+from tests.servers import free_port
 
 
 class Sweeps:
