@@ -1,4 +1,6 @@
-"""Whose a queue is: a scope's own queues begin with its name (SPEC, "scope")."""
+"""Whose a queue is: a scope's own queues begin with its name, and workers say who serves them."""
+
+FENCED = "ops_fenced"  # in what workers of ours tell of each queue that they serve
 
 
 def is_own_queue(queue: str, scope: str) -> bool:

@@ -5,8 +5,8 @@
 message, as the `request` of one run or the `batch_request` of many, `recorder` writes starts and
 finishes from a thread of its own, `mailbox` carries its answers back to the event loop, `window`
 says how far ahead work is taken, `child` is what differs inside the pool process (with a
-`soft_limit` for each run of a batch), `endings` reads
-what Celery reports of an attempt, `chains` plans the next link once an end is committed. `runtime`
+`soft_limit` for each run of a batch), `endings` reads what Celery reports of an attempt, `chains`
+plans the next link once an end is committed. `introduction` is what it tells of itself. `runtime`
 is where the parts find each other.
 
 `stopper` ends what is to be stopped, by `stop` after `stop`, with what `processes` knows of process

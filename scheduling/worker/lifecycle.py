@@ -16,6 +16,7 @@ from scheduling.conf import conf
 from scheduling.fence import BATCH_TASK, HEADER, parse_fences
 from scheduling.worker import redis_qos
 from scheduling.worker.child import tell_retries
+from scheduling.worker.introduction import introduce_ourselves
 from scheduling.worker.processes import lead_a_group
 from scheduling.worker.runtime import runtime
 from scheduling.worker.step import LedgerStep
@@ -30,6 +31,7 @@ def _add_step(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Before the blueprint is built: the consumer gets our step."""
     instance.app.steps["consumer"].add(LedgerStep)
     runtime.follow_queues = not options.get("queues")
+    introduce_ourselves()
     redis_qos.install()
 
 

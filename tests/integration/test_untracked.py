@@ -73,6 +73,21 @@ def test_a_plain_worker_runs_each_tick_of_an_adopted_row_once(
     assert not Run.objects.filter(reason="handed_over").exclude(error="").exists()
 
 
+def test_our_workers_are_never_taken_for_plain_ones(
+    cluster: Cluster, valkey_server: Valkey
+) -> None:
+    """Not before they have a row, nor after they were given up."""
+    serving = Serving(Celery("asks", broker=valkey_server.url), "real")
+    cluster.plain_worker("-Q", "theirs")
+    cluster.worker("-Q", "ours")
+    WorkerProcess.objects.update(lost_at=database_now())
+    wait_for(
+        lambda: serving.plain_workers() == {"plain@test": ["theirs"], "w1@real": []},
+        seconds=30,
+        what="both answer, and only one is plain",
+    )
+
+
 def test_a_queue_that_a_plain_worker_shares_with_ours_is_untracked() -> None:
     """What the plain one takes is executed and never told of."""
     WorkerProcess.objects.create(
@@ -80,7 +95,7 @@ def test_a_queue_that_a_plain_worker_shares_with_ours_is_untracked() -> None:
         queues=["shared", "ours"], started_at=database_now(),
     )  # fmt: skip
     serving = Serving(Celery("asks"), "real")
-    serving.note({"plain@host": ["theirs", "shared"], "ours@host": ["shared", "ours"]})
+    serving.note({"plain@host": ["theirs", "shared"]})
     assert serving.untracked({"theirs", "shared", "ours", "nobody"}) == {"theirs", "shared"}
     assert serving.unserved({"theirs", "shared", "ours", "nobody", "real.default"}) == {"nobody"}
 

@@ -1,10 +1,10 @@
 """Who serves a queue: workers with the fence, or plain Celery workers that know no ledger.
 
-Ours stand in the database. The others only answer to Celery's remote control, which takes a
-second: a thread asks, and only where there are queues that others might serve. A queue that plain
-workers serve is *untracked*: its runs are handed over (DESIGN rule 4). Until somebody says
-that he serves a foreign queue, its messages are held back: the next plain worker would run them
-all, and nobody would tell.
+Ours stand in the database, and say so when Celery's remote control asks. The others only answer to
+that, which takes a second: a thread asks, and only where there are queues that others might serve.
+A queue that plain workers serve is *untracked*: its runs are handed over (DESIGN rule 4). Until
+somebody says that he serves a foreign queue, its messages are held back: the next plain worker
+would run them all, and nobody would tell.
 """
 
 import logging
@@ -12,14 +12,13 @@ import math
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from celery import Celery
 from django.db import Error, connection
 
 from scheduling.conf import conf
 from scheduling.models import WorkerProcess
-from scheduling.queues import is_own_queue
+from scheduling.queues import FENCED, is_own_queue
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +74,23 @@ class Serving:
 
     def served_by_ours(self) -> set[str]:
         """Return the queues that live workers of ours serve."""
-        return {queue for served in self._live("queues") for queue in served}
+        live = WorkerProcess.objects.live().filter(scope=self._scope)
+        return {queue for queues in live.values_list("queues", flat=True) for queue in queues}
 
     def note(self, queues_by_node: Mapping[str, Collection[str]]) -> None:
-        """Take what workers answered; those with the fence are known by their rows."""
-        ours, now = set(self._live("hostname")), time.monotonic()
-        for node, queues in queues_by_node.items():
-            if node not in ours:
-                self._seen.update(dict.fromkeys(queues, now))
+        """Take what plain workers answered."""
+        now = time.monotonic()
+        for queues in queues_by_node.values():
+            self._seen.update(dict.fromkeys(queues, now))
         self._asked.set()
+
+    def plain_workers(self) -> dict[str, list[str]]:
+        """Ask all workers; return the queues of those without the fence, by their node."""
+        answers = self._app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}
+        return {
+            node: [queue["name"] for queue in queues if not queue.get(FENCED)]
+            for node, queues in answers.items()
+        }
 
     def stop(self) -> None:
         """End the thread, once it has its answer."""
@@ -94,7 +101,7 @@ class Serving:
     def _ask_on(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.note(self._ask())
+                self.note(self.plain_workers())
             except Error as error:
                 logger.warning("database_unreachable", extra={"error": str(error)})
                 connection.close()
@@ -103,14 +110,6 @@ class Serving:
                     logger.info("workers_not_asked", extra={"error": str(error)})
             self._stopping.wait(ASK_EVERY_SECONDS)
         connection.close()
-
-    def _ask(self) -> dict[str, list[str]]:
-        answers = self._app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}
-        return {node: [queue["name"] for queue in queues] for node, queues in answers.items()}
-
-    def _live(self, field: str) -> list[Any]:
-        live = WorkerProcess.objects.live().filter(scope=self._scope)
-        return list(live.values_list(field, flat=True))
 
     def _once_served_by_ours(self) -> set[str]:
         lives = WorkerProcess.objects.filter(scope=self._scope).order_by("-started_at")
