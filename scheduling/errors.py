@@ -22,7 +22,9 @@ class UnknownJob(SchedulingError):  # noqa: N818 the name reads at the raise
     code = "unknown_job"
 
     def __init__(self, scope: str, job_id: str) -> None:
-        super().__init__(f"no job {job_id!r} in scope {scope!r}: see the admin for the ids")
+        super().__init__(
+            f"no job {job_id!r} in scope {scope!r}: list the ids with GET /jobs or in the admin"
+        )
 
 
 class DuplicateJob(SchedulingError):  # noqa: N818

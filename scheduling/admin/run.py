@@ -57,12 +57,14 @@ class RunAdmin(ReadOnly, admin.ModelAdmin[Run]):
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Cancel those that have not ended; one that runs ends when its process is gone."""
-        self._act(request, queryset, cancel_runs, "cancelled, or stopping until they are gone")
+        done = "cancelled, or stopping until they are gone"
+        self._act(request, queryset, cancel_runs, done, "not cancelled, as they have ended")
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Let those that ran and ended go on with another attempt."""
-        self._act(request, queryset, retry_runs, "opened again")
+        unfit = "not opened again: only done, failed, timed-out and cancelled runs can be"
+        self._act(request, queryset, retry_runs, "opened again", unfit)
 
     def _act(
         self,
@@ -70,11 +72,11 @@ class RunAdmin(ReadOnly, admin.ModelAdmin[Run]):
         queryset: QuerySet[Run],
         action: Callable[[Collection[UUID], Operator], list[Run]],
         done: str,
+        unfit: str,
     ) -> None:
         chosen = list(queryset.values_list("pk", flat=True))
         runs = action(chosen, operator_of(request))
         if runs:
             self.message_user(request, f"Runs {done}: {len(runs)}.", messages.SUCCESS)
-        if unfit := len(chosen) - len(runs):
-            text = f"Runs that were in no state for that, and stay as they are: {unfit}."
-            self.message_user(request, text, messages.WARNING)
+        if left := len(chosen) - len(runs):
+            self.message_user(request, f"Runs {unfit}: {left}.", messages.WARNING)

@@ -56,9 +56,7 @@ def test_runs_are_cancelled_and_retried(admin_client: Client, make_job: JobMaker
         "Runs cancelled, or stopping until they are gone: 1."
     ]
     assert (run.state, run.reason) == ("cancelled", "cancelled by admin")
-    assert act_on_run(admin_client, "cancel", run) == [
-        "Runs that were in no state for that, and stay as they are: 1."
-    ]
+    assert act_on_run(admin_client, "cancel", run) == ["Runs not cancelled, as they have ended: 1."]
     assert act_on_run(admin_client, "retry", run) == ["Runs opened again: 1."]
     assert (run.state, run.finished_at) == ("ready", None)
     trail = AuditEntry.objects.filter(target=f"run {run.pk}").values_list("action", flat=True)

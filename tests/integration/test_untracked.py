@@ -121,7 +121,7 @@ def test_what_nobody_serves_is_held_back_and_says_so_until_a_worker_comes(
     assert publisher.publish([run], now=database_now()) == 0
     run.refresh_from_db()
     assert run.published_at is None
-    assert run.error.startswith("not published: no worker serves the queue 'unserved'; start one")
+    assert run.error.startswith("not published: no worker serves the queue 'unserved'. Correct")
 
     serving.note({"plain@host": ["unserved"]})
     assert publisher.publish([run], now=database_now()) == 1

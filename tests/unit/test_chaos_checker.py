@@ -267,6 +267,20 @@ def test_a_chain_that_nothing_continues_is_missing_links(chain: History) -> None
     }
 
 
+def test_a_chain_that_is_edited_goes_on_when_its_link_has_ended(chain: History) -> None:
+    first, second = chain.runs
+    (epoch,) = chain.epochs
+    before = replace(epoch, id=8, to_at=at(1))
+    after = replace(epoch, from_at=at(1), to_at=at(100))
+    change = Change(job="job", at=at(1), disables=False)
+    end = Change(job="job", at=at(99), disables=True)
+    slow = replace(first, epoch=8, finished_at=at(60))
+    late = replace(second, created_at=at(61), not_before=at(80), finished_at=at(90))
+    edited = replace(chain, epochs=[before, after], runs=[slow, late], changes=[change, end])
+    assert "missing" not in found(edited)
+    assert "missing" in found(replace(edited, runs=[slow, replace(late, created_at=at(95))]))
+
+
 def test_a_run_that_never_ended_is_unsettled(history: History) -> None:
     first, *rest = history.runs
     planted = replace(history, runs=[replace(first, state="running"), *rest])

@@ -36,11 +36,21 @@ def _broken(
 ) -> Iterator[Violation]:
     ends = [epoch.from_at, *(link.finished_at for link in links if not link.reopened)]
     begins = [link.created_at for link in links]
-    for end in filter(None, ends):
+    for end in (_free_at(history, epoch.job, end) for end in ends if end):
         following = min((begin for begin in begins if begin and begin >= end), default=closed_at)
         if following - end > MENDED_WITHIN and not _hindered(history, epoch.job, end, following):
             text = f"nothing followed from {end.isoformat()} to {following.isoformat()}"
             yield Violation("missing", f"{epoch.job}: {text}")
+
+
+def _free_at(history: History, job: str, at: datetime) -> datetime:
+    """Return when no link of an earlier schedule was in progress any more, `at` or later."""
+    in_progress = (
+        run.finished_at
+        for run in history.runs
+        if run.job == job and run.not_before and run.created_at and run.created_at <= at
+    )
+    return max([at, *filter(None, in_progress)])
 
 
 def _hindered(history: History, job: str, since: datetime, until: datetime) -> bool:

@@ -123,8 +123,8 @@ def _note_unserved(runs: Collection[Run]) -> None:
     for queue, task in {(run.queue, run.task) for run in runs}:
         note_unstarted(
             [run.id for run in runs if (run.queue, run.task) == (queue, task)],
-            error=f"not published: no worker serves the queue {queue!r}; start one that knows the "
-            f"task {task!r}, or correct the name",
+            error=f"not published: no worker serves the queue {queue!r}. "
+            f"Correct the name of the task {task!r}, or start the worker that knows it",
             error_code=NOT_PUBLISHED,
         )
 

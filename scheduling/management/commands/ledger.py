@@ -46,7 +46,10 @@ class Command(BaseCommand):
             since=_instant(options["since"], now),
         )
         if options["job"] and not found:
-            raise CommandError(f"no job {options['job']!r} in scope {conf.SCHEDULER_SCOPE!r}")
+            raise CommandError(
+                f"no job {options['job']!r} in scope {conf.SCHEDULER_SCOPE!r}: "
+                "without --job the command lists them all"
+            )
         self.stdout.write(_as_json(found) if options["json"] else _as_text(found))
         if options["check"] and not all(account.closes for account in found):
             raise SystemExit(1)
