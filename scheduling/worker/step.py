@@ -9,7 +9,7 @@ from celery import bootsteps
 
 from scheduling.worker.chains import Chains
 from scheduling.worker.heartbeat import Heartbeat
-from scheduling.worker.reconnect import remember_jobs
+from scheduling.worker.reconnect import remember_jobs, watch_ended_processes
 from scheduling.worker.runtime import runtime
 from scheduling.worker.stopper import Stopper
 from scheduling.worker.task_events import send_in_groups
@@ -41,6 +41,7 @@ class LedgerStep(bootsteps.StartStopStep):
             runtime.stopper.start()
         elif runtime.pool is not None:
             remember_jobs(runtime.pool)
+            watch_ended_processes(runtime.pool)
         send_in_groups(consumer)
         take_at_once(consumer)
 
