@@ -13,10 +13,12 @@ from monitoring.history import Tone, Verdict, newest_verdicts
 from monitoring.models import DashboardSnapshot
 from scheduling.models import Job, Pause, Run, ScheduleEpoch
 from scheduling.recurrence import RecurrenceError
+from scheduling.states import SkipReason
 
 JOBS_PER_PAGE = 50
 RUNS_SHOWN = 20
 BAR = 30
+FEW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def _rows(jobs: list[Job], figures: dict[str, JobFigures]) -> list[JobRow]:
         JobRow(
             job=job,
             schedule=_in_words(epochs.get(job.pk)),
-            chip=_chip(job, pauses.get(job.pk)),
+            chip=_chip(job, pauses.get(job.pk), verdicts.get(job.pk, [])),
             pause=pauses.get(job.pk),
             verdicts=verdicts.get(job.pk, []),
             figures=figures.get(job.job_id),
@@ -125,7 +127,7 @@ def _in_words(epoch: ScheduleEpoch | None) -> str:
         return f"cannot be read: {error}"
 
 
-def _chip(job: Job, pause: Pause | None) -> Chip:
+def _chip(job: Job, pause: Pause | None, verdicts: list[Verdict]) -> Chip:
     """Say the first thing that keeps the job from running, or that nothing does."""
     status = getattr(job, "status", None)
     if job.schedule_error:
@@ -138,7 +140,16 @@ def _chip(job: Job, pause: Pause | None) -> Chip:
     if status is not None and status.tripped_at is not None:
         why = f"{status.consecutive_errors} failures in a row: {status.last_error}"
         return Chip(label="breaker open", tone=Tone.BAD, why=why)
+    if _starts_nothing(verdicts):
+        why = "Its newest runs expired before anybody started them; each says what it waited for."
+        return Chip(label="does not start", tone=Tone.BAD, why=why)
     return Chip(label="enabled", tone=Tone.GOOD)
+
+
+def _starts_nothing(verdicts: list[Verdict]) -> bool:
+    """Whether its newest runs, a few of them, all waited in vain for a worker or a slot."""
+    newest = [verdict.reason for verdict in verdicts if verdict.run_id][-FEW:]
+    return bool(newest) and set(newest) == {SkipReason.EXPIRED}
 
 
 def _until(pause: Pause) -> str:

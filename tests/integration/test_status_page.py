@@ -179,6 +179,20 @@ def test_an_open_breaker_and_a_pause_are_told_with_their_reason(
     assert 'title="upgrade. Until somebody resumes it.">paused by olga' in page
 
 
+def test_a_job_whose_newest_runs_all_expired_is_not_shown_as_well(
+    visitor: Client, make_job: JobMaker
+) -> None:
+    job = make_job("j")
+    ended(job, ago=50)
+    for ago in (40, 30):
+        ended(job, ago=ago, state=RunState.SKIPPED, reason=SkipReason.EXPIRED)
+    assert ">does not start<" not in visitor.get("/").content.decode()
+    ended(job, ago=20, state=RunState.SKIPPED, reason=SkipReason.EXPIRED)
+    assert ">does not start<" in visitor.get("/").content.decode()
+    ended(job, ago=10)
+    assert ">does not start<" not in visitor.get("/").content.decode()
+
+
 def test_jobs_and_runs_of_another_scope_are_not_shown(visitor: Client, make_job: JobMaker) -> None:
     foreign = make_job("foreign", scope="mock")
     run = ended(foreign)
