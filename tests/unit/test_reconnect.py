@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 from celery.concurrency.asynpool import AsynPool
@@ -21,7 +22,8 @@ def test_a_process_that_has_just_ended_is_heard_of_and_ends_no_worker() -> None:
     pool = Mock(spec=AsynPool, _pool=[ended])
     hub = Hub()
     watch_ended_processes(pool)
-    AsynPool._track_child_process(pool, ended, hub)  # noqa: SLF001 what Celery does then
+    celerys: Any = AsynPool  # it has no types
+    celerys._track_child_process(pool, ended, hub)  # noqa: SLF001 what Celery does then
     assert list(hub.readers) == [ended._sentinel_poll]  # noqa: SLF001 where Celery keeps it
     hub.close()
     os.close(ended._sentinel_poll)  # noqa: SLF001 the same
