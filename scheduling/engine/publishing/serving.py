@@ -11,10 +11,10 @@ import logging
 import math
 import threading
 import time
+import weakref
 from collections.abc import Collection, Iterable, Mapping
 
 from celery import Celery
-from django.db import Error, connection
 
 from scheduling.conf import conf
 from scheduling.models import WorkerProcess
@@ -46,7 +46,9 @@ class Serving:
     def knows(self) -> bool:
         """Whether the workers have been asked yet; begins to ask."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._ask_on, name="ops-serving", daemon=True)
+            # It must not keep alive what it asks for: where nobody wants to know, it ends.
+            asking = (weakref.ref(self), self._stopping)
+            self._thread = threading.Thread(target=_ask_on, args=asking, daemon=True)
             self._thread.start()
         return self._asked.is_set()
 
@@ -98,20 +100,22 @@ class Serving:
         if self._thread is not None:
             self._thread.join(2 * ANSWER_SECONDS)
 
-    def _ask_on(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.note(self.plain_workers())
-            except Error as error:
-                logger.warning("database_unreachable", extra={"error": str(error)})
-                connection.close()
-            except Exception as error:  # noqa: BLE001 each transport its own; asked again soon
-                if not self._stopping.is_set():
-                    logger.info("workers_not_asked", extra={"error": str(error)})
-            self._stopping.wait(ASK_EVERY_SECONDS)
-        connection.close()
+    def ask(self) -> None:
+        """Ask and note; what goes wrong is asked again soon."""
+        try:
+            self.note(self.plain_workers())
+        except Exception as error:  # noqa: BLE001 each transport has its own
+            if not self._stopping.is_set():
+                logger.info("workers_not_asked", extra={"error": str(error)})
 
     def _once_served_by_ours(self) -> set[str]:
         lives = WorkerProcess.objects.filter(scope=self._scope).order_by("-started_at")
         newest = lives.values_list("queues", flat=True)[:FORMER_WORKERS]
         return {queue for served in newest for queue in served}
+
+
+def _ask_on(of: "weakref.ref[Serving]", stopping: threading.Event) -> None:
+    while not stopping.is_set() and (serving := of()) is not None:
+        serving.ask()
+        del serving
+        stopping.wait(ASK_EVERY_SECONDS)
