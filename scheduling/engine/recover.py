@@ -12,6 +12,7 @@ from scheduling.engine.liveness import Liveness
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.fence import Fence
 from scheduling.models import Run, WorkerProcess
+from scheduling.models.run import ROUTED
 from scheduling.states import RunState, SkipReason
 from scheduling.transitions import (
     UNSTARTABLE,
@@ -29,7 +30,6 @@ BATCH = 500
 SILENCE_MARGIN = timedelta(seconds=5)
 UNSTARTABLE_GRACE = timedelta(seconds=60)
 MOST_DOUBLINGS = 8
-ROUTED = Q(routing__has_keys=["exchange", "routing_key"])  # `message.is_routed`
 PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish before others may
 
 

@@ -19,6 +19,9 @@ from scheduling.states import FINAL, HOLDING_SLOT, Outcome, RunState, Trigger
 # A planned run of a chain that nobody has claimed: only these exist before they are due (SPEC A8).
 WAITING_LINK = Q(attempt=0, scheduled_for__isnull=False, not_before__isnull=False)
 
+# Its message goes through somebody's exchange, into queues that are not known.
+ROUTED = Q(routing__has_keys=["exchange", "routing_key"])
+
 
 class RunQuerySet(models.QuerySet["Run"]):
     """Chainable facts about runs."""

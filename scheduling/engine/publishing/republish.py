@@ -22,7 +22,7 @@ from scheduling.engine.publishing.batch import size_for
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.unserved import note_unserved
 from scheduling.models import Run, WorkerProcess
-from scheduling.models.run import RunQuerySet
+from scheduling.models.run import ROUTED, RunQuerySet
 from scheduling.states import RunState
 from scheduling.transitions import hand_over
 
@@ -115,7 +115,7 @@ class MissingMessages:
         return (
             Run.objects.open(RunState.QUEUED)
             .filter(scope=self.scope, published_at__isnull=False)
-            .exclude(routing__has_keys=["exchange", "routing_key"])
+            .exclude(ROUTED)
         )
 
     def _depths(self, queues: Iterable[str]) -> dict[str, int]:
