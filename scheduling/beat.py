@@ -29,6 +29,7 @@ class LedgerScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._targets_known = False
         self._turns: WholeTurns | None = None
+        self._watch = WorkerWatch(conf.SCHEDULER_SCOPE)
         super().__init__(*args, **kwargs)
         _keep_waits_short(self.app)
         self.max_interval = conf.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
@@ -46,7 +47,7 @@ class LedgerScheduler(Scheduler):
         if self._turns is None:  # only now has Celery set its handlers
             self._turns = WholeTurns()
             self._turns.guard_signals()
-            WorkerWatch(conf.SCHEDULER_SCOPE).start()
+            self._watch.start()
         with self._turns.turn():
             if not self._targets_known:
                 self._learn_targets()
@@ -62,6 +63,11 @@ class LedgerScheduler(Scheduler):
         for job in created:
             logger.info("target_job_created", extra={"job_id": job.job_id, "scope": job.scope})
         self._targets_known = True
+
+    def close(self) -> None:
+        """Watch no longer; Celery calls this as the beat ends, maybe twice."""
+        self._watch.stop()
+        super().close()
 
     def sync(self) -> None:
         """Nothing to write back."""

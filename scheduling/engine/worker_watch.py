@@ -44,9 +44,10 @@ class WorkerWatch(threading.Thread):
         connection.close()
 
     def stop(self) -> None:
-        """End after the present look."""
+        """End after the present look, which a database that hangs may hold up."""
         self._stopping.set()
-        self.join()
+        if self.is_alive():
+            self.join(EVERY_SECONDS)
 
     def _look(self) -> None:
         take_from_lost_workers(
