@@ -1,5 +1,6 @@
 """Queues that only plain Celery workers serve: handed over once, and never sent again."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ import pytest
 from celery import Celery
 from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from kombu.exceptions import OperationalError
 
 from scheduling.clock import database_now
 from scheduling.engine import recover
 from scheduling.engine.new_run import new_run
 from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.publishing import hand_over
+from scheduling.engine.publishing.delivery import Delivery
 from scheduling.engine.publishing.hand_over import hand_over_runs
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.republish import MissingMessages
@@ -107,7 +111,6 @@ def test_nothing_goes_to_a_foreign_queue_before_the_workers_were_asked(
     runs = claimed(make_job)
     assert Publisher(app, serving).publish(runs, now=database_now()) == 0
     assert Run.objects.get().published_at is None
-    serving.stop()
 
 
 def test_what_nobody_serves_is_held_back_and_says_so_until_a_worker_comes(
@@ -242,6 +245,29 @@ def test_a_plain_worker_on_a_queue_of_ours_gets_no_run_twice(
     assert (run.state, run.reason) == (RunState.DONE, "handed_over")
 
 
+def test_a_broker_that_hangs_gets_a_rest_and_leaves_no_more_in_doubt(
+    make_job: JobMaker, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(_app: Celery, delivery: Delivery) -> None:
+        raise OperationalError(f"{len(delivery.waiting)} messages had no answer")
+
+    monkeypatch.setattr(hand_over, "deliver", hang)
+    serving = Serving(app, "real")
+    serving.note({"plain@host": ["foreign"]})
+    publisher = Publisher(app, serving)
+    assert publisher.publish(claimed(make_job), now=database_now()) == 0
+    assert not publisher.available
+
+
+def test_nobody_asks_for_workers_when_nobody_wants_to_know() -> None:
+    serving = Serving(Celery("asks", broker="memory://"), "real")
+    others = set(threading.enumerate())
+    serving.knows()
+    (asking,) = set(threading.enumerate()) - others
+    del serving
+    wait_for(lambda: not asking.is_alive(), seconds=20, what="the thread has ended")
+
+
 def test_without_a_broker_nothing_is_handed_over(make_job: JobMaker) -> None:
     nowhere = Celery("sender", broker=f"redis://127.0.0.1:{free_port()}/0")
     serving = Serving(nowhere, "real")
@@ -250,6 +276,5 @@ def test_without_a_broker_nothing_is_handed_over(make_job: JobMaker) -> None:
     publisher = Publisher(nowhere, serving)
     assert publisher.publish([run], now=database_now()) == 0
     assert not publisher.available
-    serving.stop()
     run.refresh_from_db()
     assert (run.state, run.published_at) == (RunState.QUEUED, None)

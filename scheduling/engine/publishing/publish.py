@@ -56,7 +56,7 @@ class Publisher:
             self._note_outage(error, len(runs))
             return 0
         rest = [run for run in runs if run.queue not in settled]
-        return handed_over + (self._deliver(rest, now) if rest else 0)
+        return handed_over + (self._deliver(rest, now) if rest and self.available else 0)
 
     def untracked(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that workers without the fence serve."""
@@ -101,16 +101,21 @@ class Publisher:
         delivery = hand_over_runs(self.app, theirs, now=now)
         for run, refusal in delivery.refused:
             _note_refused(run, refusal)
+        if delivery.waiting:
+            self._rest()  # or it would leave one more message in doubt at each turn
         return untracked, len(delivery.sent)
 
     def _note_outage(self, error: Exception, unpublished: int) -> None:
+        self._rest()
+        logger.warning(
+            "broker_unreachable", extra={"unpublished": unpublished, "error": str(error)}
+        )
+
+    def _rest(self) -> None:
         self._rest_seconds = min(
             max(FIRST_REST_SECONDS, 2 * self._rest_seconds), LONGEST_REST_SECONDS
         )
         self.rests_until = time.monotonic() + self._rest_seconds
-        logger.warning(
-            "broker_unreachable", extra={"unpublished": unpublished, "error": str(error)}
-        )
 
 
 def _note_refused(parcel: Parcel, error: Exception) -> None:

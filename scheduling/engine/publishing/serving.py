@@ -37,7 +37,6 @@ class Serving:
         self._seen: dict[str, float] = {}  # queue: when a plain worker last said it serves it
         self._thread: threading.Thread | None = None
         self._asked = threading.Event()
-        self._stopping = threading.Event()
 
     def foreign(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that are not our scope's own, and others may serve."""
@@ -47,7 +46,8 @@ class Serving:
         """Whether the workers have been asked yet; begins to ask."""
         if self._thread is None:
             # It must not keep alive what it asks for: where nobody wants to know, it ends.
-            asking = (weakref.ref(self), self._stopping)
+            gone = threading.Event()
+            asking = (weakref.ref(self, lambda _: gone.set()), gone)
             self._thread = threading.Thread(target=_ask_on, args=asking, daemon=True)
             self._thread.start()
         return self._asked.is_set()
@@ -94,19 +94,12 @@ class Serving:
             for node, queues in answers.items()
         }
 
-    def stop(self) -> None:
-        """End the thread, once it has its answer."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(2 * ANSWER_SECONDS)
-
     def ask(self) -> None:
         """Ask and note; what goes wrong is asked again soon."""
         try:
             self.note(self.plain_workers())
         except Exception as error:  # noqa: BLE001 each transport has its own
-            if not self._stopping.is_set():
-                logger.info("workers_not_asked", extra={"error": str(error)})
+            logger.info("workers_not_asked", extra={"error": str(error)})
 
     def _once_served_by_ours(self) -> set[str]:
         lives = WorkerProcess.objects.filter(scope=self._scope).order_by("-started_at")
@@ -114,8 +107,8 @@ class Serving:
         return {queue for served in newest for queue in served}
 
 
-def _ask_on(of: "weakref.ref[Serving]", stopping: threading.Event) -> None:
-    while not stopping.is_set() and (serving := of()) is not None:
+def _ask_on(of: "weakref.ref[Serving]", gone: threading.Event) -> None:
+    while (serving := of()) is not None:
         serving.ask()
         del serving
-        stopping.wait(ASK_EVERY_SECONDS)
+        gone.wait(ASK_EVERY_SECONDS)
