@@ -82,6 +82,8 @@ def _stops_of(runs: Collection[Run]) -> dict[UUID, Ending]:
         for run in runs
         if run.state == RunState.STOPPING and run.attempt_id is not None
     }
+    if not stopping:
+        return {}
     told = Attempt.objects.filter(id__in=stopping).values_list("id", "stop_for")
     return {
         stopping[attempt_id].id: ending_of_stop(stopping[attempt_id], Outcome(stop_for))

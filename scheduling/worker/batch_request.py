@@ -81,7 +81,8 @@ class BatchRequest(FencedRequest):
         failure = partial(endings.failure, requeued=declared)
         for fence, (run_failed, report, _) in zip(granted, value, strict=True):
             ending = self._read(failure if run_failed else endings.success, fence, report)
-            runtime.recorder.record_end(ending, partial(self._note_end, fence, seconds))
+            noted = partial(self._note_end, fence, seconds)
+            runtime.recorder.record_end(ending, noted, alone=len(granted) == 1)
 
     def _note_end(self, fence: Fence, seconds: float, recorded: bool) -> None:  # noqa: FBT001 an Answer
         """In the recorder's thread."""

@@ -19,6 +19,7 @@ class Mailbox:
         self._calls: deque[Call] = deque()
         self._hub: Any = None
         self._pipe: tuple[int, int] | None = None
+        self._woken = False  # the loop will look: a call behind others costs no write of its own
 
     @property
     def has_loop(self) -> bool:
@@ -41,7 +42,9 @@ class Mailbox:
             call()
             return
         self._calls.append(call)
-        self.wake()
+        if not self._woken:
+            self._woken = True
+            self.wake()
 
     def wake(self) -> None:
         """Have the event loop look at once."""
@@ -53,5 +56,6 @@ class Mailbox:
         if self._pipe is not None:
             with suppress(BlockingIOError):
                 os.read(self._pipe[0], 65_536)
+        self._woken = False  # before the calls are taken: whoever posts from now on wakes again
         while self._calls:
             self._calls.popleft()()
