@@ -9,13 +9,14 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.actions.audit import Operator, record
+from scheduling.actions.queue_names import queue_in_scope
 from scheduling.actions.validation import check_fields
 from scheduling.clock import database_now
 from scheduling.engine.chains.chain import plan_links
 from scheduling.engine.chains.chain_schedule import as_planned
 from scheduling.engine.epochs import open_epoch, require_a_tick
 from scheduling.engine.schedules import Schedule, row_fields
-from scheduling.errors import DuplicateJob, InvalidJob
+from scheduling.errors import DuplicateJob
 from scheduling.models import Job, JobStatus
 from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Clocked
@@ -40,19 +41,7 @@ class NewJob:
 
     def queue_name(self) -> str:
         """Return the queue with its scope, by default the job's own; refuse another scope's."""
-        if not self.queue:
-            return f"{self.scope}.jobs.{self.job_id}"
-        head, dot, _ = self.queue.partition(".")
-        if dot and head != self.scope and head in known_scopes():
-            raise InvalidJob(
-                "queue", f"{self.queue!r} belongs to scope {head!r}, not {self.scope!r}"
-            )
-        return self.queue if head == self.scope else f"{self.scope}.{self.queue}"
-
-
-def known_scopes() -> set[str]:
-    """Return the two scopes that everybody has, and those that have jobs."""
-    return {"real", "mock", *Job.objects.values_list("scope", flat=True).distinct()}
+        return queue_in_scope(self.queue or f"jobs.{self.job_id}", self.scope)
 
 
 @transaction.atomic

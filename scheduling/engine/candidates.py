@@ -1,36 +1,52 @@
 """Which ready runs may be claimed, in claim order; reads, and locks nothing.
 
-Usually they are simply the first. A job at its limit may have any number of runs waiting in front
-of everybody else's: then the database passes over them, and none of them is read here.
+Usually they are simply the first. A job or an office at its limit may have any number of runs
+waiting in front of everybody else's: then the database passes over them, and none is read here.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, F, QuerySet
-
-from scheduling.models import Run
+from scheduling.engine.slots import blocked, free_slots, offices_of
+from scheduling.models import Job, Run
+from scheduling.models.run import RunQuerySet
 from scheduling.states import RunState
 
 PAGE = 250  # as many runs as a transaction of less than 250 ms claims on a slow machine
 
 
+class _Candidate(NamedTuple):
+    id: UUID
+    scope: str
+    job_id: int | None
+    office_id: int | None
+    role: str
+
+
 def claimable(scope: str) -> list[UUID]:
-    """Return a page of ready runs whose jobs have a free slot, as far as can be seen unlocked."""
+    """Return a page of ready runs with a free slot, as far as can be seen unlocked."""
     ready = Run.objects.in_scope(scope).open(RunState.READY).in_claim_order()
-    first = list(ready.values_list("id", "job_id")[:PAGE])
-    if not first:
+    first = _page(ready)
+    chosen = _with_slot(first)
+    if len(chosen) < len(first) == PAGE:
+        return _with_slot(_page(ready.exclude(blocked(scope))))
+    return chosen
+
+
+def claimable_of(ready: RunQuerySet, *, most: int) -> list[UUID]:
+    """Return the first of these ready runs that have a free slot; looks at no more than a page."""
+    return _with_slot(_page(ready.in_claim_order()))[:most]
+
+
+def _page(ready: RunQuerySet) -> list[_Candidate]:
+    return [_Candidate(*row) for row in ready.values_list(*_Candidate._fields)[:PAGE]]
+
+
+def _with_slot(runs: Sequence[_Candidate]) -> list[UUID]:
+    if not runs:
         return []
-    full = set(_jobs_at_limit().filter(job_id__in={job_id for _, job_id in first}))
-    if full and len(first) == PAGE:
-        return list(ready.exclude(job_id__in=_jobs_at_limit()).values_list("id", flat=True)[:PAGE])
-    return [run_id for run_id, job_id in first if job_id not in full]
-
-
-def _jobs_at_limit() -> "QuerySet[Run, int]":
-    """Jobs whose slots are all taken. What holds one is few, however much is waiting."""
-    held = Run.objects.holding_slot().filter(job_id__isnull=False).order_by().values("job_id")
-    return (
-        held.annotate(runs=Count("id"))
-        .filter(runs__gte=F("job__max_parallel"))
-        .values_list("job_id", flat=True)
-    )
+    jobs = Job.objects.filter(id__in={run.job_id for run in runs if run.job_id})
+    limits = dict(jobs.values_list("id", "max_parallel"))
+    slots = free_slots(limits, list(offices_of(runs)))
+    return [run.id for run in runs if slots.take(run)]

@@ -36,9 +36,10 @@ from scheduling.engine.recover import (
     publish_unsent,
     stop_overdue,
 )
-from scheduling.engine.resolve import resolve_waiting
+from scheduling.engine.resolve import pass_on_ends, resolve_waiting
 from scheduling.engine.sequence import number_events
 from scheduling.engine.startup import StartupRuns
+from scheduling.engine.unbuilt import take_away_unbuilt
 from scheduling.models import Job, Run
 from scheduling.models.job import RescheduleMode
 from scheduling.outage import is_outage
@@ -115,6 +116,7 @@ class Engine:
     def _starting(self) -> Steps:
         """What turns a run into a message."""
         return (
+            Step(partial(pass_on_ends, self.scope), of=PENDING),
             Step(partial(resolve_waiting, self.scope), of=PENDING),
             Step(self._claim_and_publish),
         )
@@ -131,6 +133,7 @@ class Engine:
             Step(partial(fail_unstartable, self.scope), of=QUEUED),
             Step(self._republish, of=QUEUED),
             Step(self._open_startup_runs),
+            Step(partial(take_away_unbuilt, self.scope)),
             Step(self._number_events),
             Step(self.cleaner.clean_up),
         )
@@ -202,7 +205,7 @@ class Engine:
         if not self._in_use & PENDING:
             return None
         runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
-        runs = runs.filter(next_attempt_at__gt=now)
+        runs = runs.filter(unmet=0, next_attempt_at__gt=now)
         return _first(runs.order_by("next_attempt_at").values_list("next_attempt_at", flat=True))
 
     def _upkeep_due_in(self) -> float:

@@ -1,8 +1,10 @@
 """The ledger's tables: one concept a file."""
 
 from scheduling.models.audit import AuditEntry
+from scheduling.models.dependency import RunDependency
 from scheduling.models.event import RunEvent
 from scheduling.models.job import Job, JobStatus
+from scheduling.models.office import Office, OfficeTask, RoleLimit, Submission
 from scheduling.models.pause import Pause
 from scheduling.models.run import Attempt, Run
 from scheduling.models.schedule import LedgerTotal, ScheduleEpoch, SkippedTicks
@@ -16,10 +18,15 @@ __all__ = [
     "Job",
     "JobStatus",
     "LedgerTotal",
+    "Office",
+    "OfficeTask",
     "Pause",
+    "RoleLimit",
     "Run",
+    "RunDependency",
     "RunEvent",
     "ScheduleEpoch",
     "SkippedTicks",
+    "Submission",
     "WorkerProcess",
 ]

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from scheduling.fence import Fence
 from scheduling.models.job import Job
+from scheduling.models.office import Office, Submission
 from scheduling.models.schedule import ScheduleEpoch
 from scheduling.models.worker import WorkerProcess
 from scheduling.queues import is_own_queue
@@ -18,6 +19,9 @@ from scheduling.states import FINAL, HOLDING_SLOT, Outcome, RunState, Trigger
 
 # A planned run of a chain that nobody has claimed: only these exist before they are due (SPEC A8).
 WAITING_LINK = Q(attempt=0, scheduled_for__isnull=False, not_before__isnull=False)
+
+# What was submitted together starts together, once all of it is there.
+BUILT = Q(submission=None) | Q(submission__built_at__isnull=False)
 
 # Its message goes through somebody's exchange, into queues that are not known.
 ROUTED = Q(routing__has_keys=["exchange", "routing_key"])
@@ -29,6 +33,11 @@ class RunQuerySet(models.QuerySet["Run"]):
     def in_scope(self, scope: str) -> "RunQuerySet":
         """Runs of one scope."""
         return self.filter(scope=scope)
+
+    def of_office(self, office: Office) -> "RunQuerySet":
+        """Runs of an office, but those of a submission that is still being written."""
+        own = self.filter(scope=office.scope, office=None if office.is_default else office)
+        return own.filter(BUILT)
 
     def open(self, *states: RunState) -> "RunQuerySet":
         """Runs that have not ended, or those of them in the given states.
@@ -44,12 +53,18 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.open(*HOLDING_SLOT)
 
     def due(self, now: datetime) -> "RunQuerySet":
-        """Pending runs whose wait is over; `due_links` sees to the waiting links of chains."""
+        """Pending runs that wait for nothing more; `due_links` sees to the links of chains."""
         return self.open(RunState.PENDING).filter(
+            BUILT,
             Q(not_before=None) | Q(not_before__lte=now),
             Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
             ~WAITING_LINK,
+            unmet=0,
         )
+
+    def ended_but_awaited(self) -> "RunQuerySet":
+        """Runs that have ended, and that others still wait for."""
+        return self.filter(awaited=True, finished_at__isnull=False)
 
     def waiting_links(self) -> "RunQuerySet":
         """Planned runs of jobs in queue mode that wait for their time, here or at the broker."""
@@ -82,6 +97,22 @@ class Run(models.Model):
     epoch = models.ForeignKey(
         ScheduleEpoch, null=True, on_delete=models.PROTECT, related_name="runs"
     )
+    office = models.ForeignKey(
+        Office,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="runs",
+        db_index=False,  # of the runs of jobs there are very many
+        help_text="Empty: the scope's default office.",
+    )
+    submission = models.ForeignKey(
+        Submission, null=True, on_delete=models.PROTECT, related_name="runs", db_index=False
+    )
+    name = models.CharField(max_length=200, blank=True, help_text="Its key in the submission.")
+    role = models.CharField(max_length=64, blank=True)
+    assignee = models.CharField(max_length=200, blank=True)
+    unmet = models.PositiveIntegerField(default=0, help_text="Runs that it still waits for.")
+    awaited = models.BooleanField(default=False, help_text="Others wait for its end.")
     scheduled_for = models.DateTimeField(null=True, help_text="The tick; empty: not planned.")
     trigger = models.CharField(max_length=12, choices=[(t, t.value) for t in Trigger])
     idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001 unique only if given
@@ -153,17 +184,31 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            _open_index("run_pending", "state", "next_attempt_at"),
+            _open_index("run_pending", "state", "unmet", "next_attempt_at"),
             _open_index("run_ready", "state", "priority", "id"),
             _open_index("run_queued", "state", "queue", "published_at"),
             _open_index("run_open_by_job", "job", "state"),
             _open_index("run_open_by_worker", "worker"),
+            _open_index("run_open_by_office", "office", "state"),
+            models.Index(
+                fields=["finished_at"],
+                name="run_ended_but_awaited",
+                condition=Q(awaited=True, finished_at__isnull=False),
+            ),
+            models.Index(
+                fields=["office", "id"], name="run_by_office", condition=Q(office__isnull=False)
+            ),
+            models.Index(
+                fields=["submission", "id"],
+                name="run_by_submission",
+                condition=Q(submission__isnull=False),
+            ),
             models.Index(fields=["job", "-finished_at"], name="run_history"),
             models.Index(fields=["scope", "-finished_at"], name="run_recent"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.job or self.task} {self.id}"
+        return f"{self.job or self.name or self.task} {self.id}"
 
     @property
     def fence(self) -> Fence:

@@ -6,9 +6,10 @@ means that somebody else was first. Lock order: job, runs by id, job status.
 
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
-told to the job by `job_status`), `reopening` (an operator's retry), `skipping` for what never
-starts, and `handing_over` for what goes to workers that know no ledger. `noting` says on queued
-runs why they do not start; `rows` is what they share. `repairing` ends what cannot even be read.
+told to the job by `job_status`), `unlocking` (those who waited for its end), `reopening` (an
+operator's retry), `skipping` for what never starts, and `handing_over` for what goes to workers
+that know no ledger. `noting` says on queued runs why they do not start; `rows` is what they share.
+`repairing` ends what cannot even be read.
 """
 
 from scheduling.transitions.claiming import claim
@@ -23,11 +24,12 @@ from scheduling.transitions.noting import (
     note_unknown_task,
     note_unstarted,
 )
-from scheduling.transitions.reopening import reopen
+from scheduling.transitions.reopening import Reopened, reopen
 from scheduling.transitions.repairing import UNREADABLE, fail_unreadable
 from scheduling.transitions.skipping import skip
 from scheduling.transitions.starting import ANY, HARD_LIMIT_MARGIN, Terms, fail_unstarted, start
 from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
+from scheduling.transitions.unlocking import Unlocked, await_ends, unlock
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
@@ -38,7 +40,10 @@ __all__ = [
     "UNKNOWN_TASK",
     "UNREADABLE",
     "UNSTARTABLE",
+    "Reopened",
     "Terms",
+    "Unlocked",
+    "await_ends",
     "cancel",
     "claim",
     "end_stopping",
@@ -59,5 +64,6 @@ __all__ = [
     "skip",
     "start",
     "time_out",
+    "unlock",
     "unmark_sent",
 ]

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections import Counter
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db.models import F
 
 from scheduling.clock import database_now
 from scheduling.conf import conf
-from scheduling.models import Job, WorkerProcess
+from scheduling.models import Job, OfficeTask, WorkerProcess
 from scheduling.queues import is_own_queue
 from scheduling.worker import processes
 from scheduling.worker.leftovers import end_leftovers
@@ -100,11 +101,12 @@ class Heartbeat(threading.Thread):
         return sorted(self._consumer.app.amqp.queues.consume_from)
 
     def _serve_new_queues(self) -> None:
-        """A worker started without -Q serves every queue of its scope's jobs, new ones too."""
-        known = set(self._queues())
+        """A worker started without -Q serves every queue of its scope, new ones too."""
         tasks = set(self._consumer.app.tasks)
-        wanted = Job.objects.in_scope(conf.SCHEDULER_SCOPE).filter(task__in=tasks)
-        for queue in set(wanted.values_list("queue", flat=True).distinct()) - known:
+        jobs = Job.objects.in_scope(conf.SCHEDULER_SCOPE).filter(task__in=tasks)
+        offices = OfficeTask.objects.filter(office__scope=conf.SCHEDULER_SCOPE, task__in=tasks)
+        queues = (rows.values_list("queue", flat=True).distinct() for rows in (jobs, offices))
+        for queue in set(chain(*queues)) - set(self._queues()):
             logger.info("queue_added", extra={"queue": queue})
             self._consumer.call_soon(_serve, self._consumer, queue)
             runtime.mailbox.wake()

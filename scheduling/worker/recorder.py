@@ -7,7 +7,7 @@ again.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -83,9 +83,15 @@ Item = _Start | _Finish | _Gone | _UnknownTask
 class Recorder(threading.Thread):
     """One per worker process. Each answer is called once, from this thread, after the commit."""
 
-    def __init__(self, worker_id: Callable[[], UUID | None]) -> None:
+    def __init__(
+        self,
+        worker_id: Callable[[], UUID | None],
+        *,
+        ended: Callable[[Collection[UUID]], object] = lambda _: None,
+    ) -> None:
         super().__init__(name="ops-recorder", daemon=True)
         self._worker_id = worker_id
+        self._ended = ended
         self._items: deque[Item] = deque()
         self._group_size = MOST_IN_A_COMMIT
         self._in_doubt = False  # whether a commit that was tried may have happened
@@ -151,10 +157,16 @@ class Recorder(threading.Thread):
                 self._give_up(error)
             return []
         self._group_size, self._in_doubt = MOST_IN_A_COMMIT, False
+        self._tell_of_ends(group, granted)
         for item in group:
             self._items.popleft()
             self._answer(item, granted=_fence_of(item) in granted)
         return group
+
+    def _tell_of_ends(self, group: Sequence[Item], recorded: Collection[Fence]) -> None:
+        ends = [_fence_of(item) for item in group if isinstance(item, _Finish | _Gone)]
+        if ended := [fence.run_id for fence in ends if fence in recorded]:
+            self._ended(ended)
 
     def _wait_out(self, error: Exception) -> None:
         logger.warning("database_unreachable", extra={"error": str(error)})

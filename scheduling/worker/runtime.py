@@ -1,11 +1,12 @@
 """The parts of this worker process that requests need, started by `step`, ended by `lifecycle`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from scheduling.engine.chains.links import CHAIN_HEADER
 from scheduling.worker.attempts import Attempts
+from scheduling.worker.errands import Errands
 from scheduling.worker.mailbox import Mailbox
 from scheduling.worker.recorder import Recorder
 
@@ -18,11 +19,12 @@ class Runtime:
     def __init__(self) -> None:
         self.mailbox = Mailbox()
         self.attempts: Attempts[Any] = Attempts()
-        self.recorder = Recorder(lambda: self.worker_id)
+        self.recorder = Recorder(lambda: self.worker_id, ended=self.follow_up)
         self.stopper: Any = None
         self.window: Any = None
         self.heartbeat: Any = None
-        self.chains: Any = None
+        self.chains: Errands[int] | None = None
+        self.follow_ups: Errands[UUID] | None = None
         self.worker_id: UUID | None = None
         self.controller: Any = None
         self.follow_queues = True
@@ -64,7 +66,12 @@ class Runtime:
         """A message is done with: if it is a link's, its chain goes on (SPEC A8)."""
         job_id = headers.get(CHAIN_HEADER)
         if isinstance(job_id, int) and self.chains is not None:
-            self.chains.look_after(job_id)
+            self.chains.ask(job_id)
+
+    def follow_up(self, run_ids: Collection[UUID]) -> None:
+        """These runs have ended, or gave their slots back: others may start (DESIGN, Flow)."""
+        if self.follow_ups is not None:
+            self.follow_ups.ask(*run_ids)
 
     def leave(self) -> None:
         """Write what is left, then say goodbye: what still runs after that is given to others."""
@@ -72,8 +79,9 @@ class Runtime:
             self.stopper.end()
         if self.recorder.is_alive():
             self.recorder.stop(WRITE_OUT_SECONDS)
-        if self.chains is not None:
-            self.chains.stop(WRITE_OUT_SECONDS)
+        for errands in (self.chains, self.follow_ups):
+            if errands is not None:
+                errands.stop(WRITE_OUT_SECONDS)
         if self.heartbeat is not None:
             self.heartbeat.stop()
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from celery import bootsteps
 
-from scheduling.worker.chains import Chains
+from scheduling.engine.chains.going_on import go_on
+from scheduling.engine.follow_up import follow_up
+from scheduling.engine.publishing.publish import Publisher
+from scheduling.worker.errands import Errands
 from scheduling.worker.heartbeat import Heartbeat
 from scheduling.worker.reconnect import remember_jobs, watch_ended_processes
 from scheduling.worker.runtime import runtime
@@ -34,8 +37,10 @@ class LedgerStep(bootsteps.StartStopStep):
                 recorder=runtime.recorder,
                 can_stop=runtime.can_stop,
             )
-            runtime.chains = Chains(consumer.app)
+            runtime.chains = Errands("chains", partial(go_on, consumer.app))
             runtime.chains.start()
+            runtime.follow_ups = Errands("follow-ups", partial(follow_up, Publisher(consumer.app)))
+            runtime.follow_ups.start()
             runtime.heartbeat = Heartbeat(consumer)
             runtime.heartbeat.start()
             runtime.stopper.start()

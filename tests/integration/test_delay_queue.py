@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from scheduling.clock import database_now
 from scheduling.engine.chains.arrivals import start_arrived
 from scheduling.engine.chains.delay_queue import LONGEST_WAIT, delay_queue_name, wait_at_broker
 from scheduling.engine.chains.due_links import TAKE_OVER_AFTER
+from scheduling.engine.chains.going_on import go_on
 from scheduling.fence import HEADER, Fence
 from scheduling.models import Job, Run, RunEvent, ScheduleEpoch
 from scheduling.states import RunState
 from scheduling.transitions import Terms, start
-from scheduling.worker.chains import Chains
+from scheduling.worker.errands import Errands
 from tests.chains import MINUTE, a_worker, due, end, make_chain, newest_link, start_due, tend
 from tests.cluster import Cluster
 from tests.conftest import claim_all
@@ -131,8 +133,8 @@ def test_a_long_wait_is_cut_and_what_then_comes_too_early_waits_again(broker: Br
 
 def look_after(broker: Broker, job: Job) -> None:
     """Do what a worker does when it is done with a message of the chain, and end that worker."""
-    chains = Chains(broker.app)
-    chains.look_after(job.pk)
+    chains = Errands[int]("chains", partial(go_on, broker.app))
+    chains.ask(job.pk)
     chains._stopping.set()  # noqa: SLF001 it is told to stop before it came to it
     chains.run()
 

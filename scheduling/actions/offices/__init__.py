@@ -1,0 +1,1 @@
+"""What operators do with offices: create them, submit work to them."""

@@ -1,0 +1,78 @@
+"""Work that is submitted to an office: what it says, and whether it can be taken."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from scheduling.dependencies import find_cycle
+from scheduling.errors import DependencyCycle, InvalidJob
+from scheduling.recurrence.interval import LONGEST
+from scheduling.storable import require_storable
+
+MOST_RUNS = 10_000  # of one submission
+MOST_DEPENDENCIES = 100_000
+LONGEST_TEXT = 200
+LARGEST_PRIORITY = 1_000_000_000
+MOST_RETRIES = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One run to be; what is left out the role or the office decides.
+
+    `depends_on` names others of the submission by their key, or earlier runs of the office by id.
+    """
+
+    key: str
+    task: str
+    params: dict[str, Any] = field(default_factory=dict)
+    depends_on: Sequence[str] = ()
+    priority: int = 0
+    role: str = ""
+    assignee: str = ""
+    queue: str = ""
+    timeout: timedelta | None = None
+    max_retries: int | None = None
+
+
+def check_works(works: Sequence[Work]) -> None:
+    """Raise InvalidJob, naming the work and the field, or DependencyCycle."""
+    if not 1 <= len(works) <= MOST_RUNS:
+        raise InvalidJob("jobs", f"has {len(works)} entries: give 1 to {MOST_RUNS:,}")
+    if sum(len(work.depends_on) for work in works) > MOST_DEPENDENCIES:
+        raise InvalidJob("jobs", f"has more than {MOST_DEPENDENCIES:,} dependencies: give fewer")
+    seen: set[str] = set()
+    for number, work in enumerate(works):
+        _check_work(f"jobs.{number}", work)
+        if work.key in seen:
+            raise InvalidJob(f"jobs.{number}.id", f"{work.key!r} is there twice")
+        seen.add(work.key)
+    if ring := find_cycle({work.key: work.depends_on for work in works}):
+        raise DependencyCycle(ring)
+
+
+def digest_of(works: Sequence[Work]) -> str:
+    """Return the SHA-256 of what the works say, to know a repeated request by."""
+    text = json.dumps([asdict(work) for work in works], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_work(place: str, work: Work) -> None:
+    for name in ("key", "task"):
+        if not getattr(work, name).strip():
+            raise InvalidJob(f"{place}.{name}", "is empty")
+    for name in ("key", "task", "role", "assignee", "queue"):
+        text = getattr(work, name)
+        require_storable(f"{place}.{name}", text)
+        if len(text) > LONGEST_TEXT:
+            raise InvalidJob(f"{place}.{name}", f"is longer than {LONGEST_TEXT} characters")
+    require_storable(f"{place}.params", work.params)
+    if abs(work.priority) > LARGEST_PRIORITY:
+        raise InvalidJob(f"{place}.priority", f"give at most ±{LARGEST_PRIORITY:,}")
+    if work.timeout is not None and not timedelta(seconds=1) <= work.timeout <= LONGEST:
+        raise InvalidJob(f"{place}.timeout", "give 1 second to 100 years")
+    if work.max_retries is not None and not 0 <= work.max_retries <= MOST_RETRIES:
+        raise InvalidJob(f"{place}.max_retries", f"give 0 to {MOST_RETRIES:,}")
