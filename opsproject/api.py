@@ -8,6 +8,7 @@ from django.utils.deprecation import MiddlewareMixin
 from ninja import NinjaAPI
 
 from scheduling.api.jobs import router as jobs
+from scheduling.api.offices import router as offices
 from scheduling.api.problems import answer_problems
 
 api = NinjaAPI(
@@ -17,6 +18,7 @@ api = NinjaAPI(
     docs_url=None,  # its page loads assets from elsewhere
 )
 api.add_router("", jobs)
+api.add_router("/api/offices", offices)
 answer_problems(api)
 
 CODES = {404: "not_found", 405: "method_not_allowed"}

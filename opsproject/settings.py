@@ -107,6 +107,7 @@ SECRET_KEY = (
     or secrets.token_urlsafe(50)  # `up` keeps one; without it sessions end with the process
 )
 DEBUG = ENV.OPS_DEBUG
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024  # bytes of a body: work for 10,000 runs fits
 ALLOWED_HOSTS = ENV.OPS_ALLOWED_HOSTS
 INSTALLED_APPS = [
     "django.contrib.admin",

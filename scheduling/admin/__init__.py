@@ -1,9 +1,9 @@
-"""The scheduler in Django's admin: jobs and runs with their actions, and the ledger to read."""
+"""The scheduler in the admin: jobs, runs and offices with their actions, the ledger to read."""
 
 import django_stubs_ext
 
 django_stubs_ext.monkeypatch()  # in any project: our classes name their model's type
 
-from scheduling.admin import job, ledger, run, token  # noqa: E402 it has to be there for them
+from scheduling.admin import job, ledger, office, run, token  # noqa: E402 it has to be there for them
 
-__all__ = ["job", "ledger", "run", "token"]
+__all__ = ["job", "ledger", "office", "run", "token"]

@@ -8,12 +8,27 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from scheduling.errors import DuplicateJob, SchedulingError, UnknownJob
+from scheduling.errors import (
+    DuplicateJob,
+    DuplicateOffice,
+    KeyReused,
+    NotPossible,
+    OfficeArchived,
+    SchedulingError,
+    SubmissionUnderway,
+    UnknownJob,
+    UnknownOffice,
+    UnknownRun,
+)
 from scheduling.logs import configured_redactor
 
 logger = logging.getLogger(__name__)
 
-STATUS = {UnknownJob: 404, DuplicateJob: 409}
+STATUS: dict[type[SchedulingError], int] = {
+    **dict.fromkeys((UnknownJob, UnknownOffice, UnknownRun), 404),
+    **dict.fromkeys((DuplicateJob, DuplicateOffice, KeyReused, SubmissionUnderway), 409),
+    **dict.fromkeys((NotPossible, OfficeArchived), 409),
+}
 CODES = {400: "bad_request", 403: "forbidden", 404: "not_found"}
 
 

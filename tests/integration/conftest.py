@@ -1,12 +1,16 @@
-"""The cluster of real processes, an empty broker, and a database that nobody has touched."""
+"""The cluster of real processes, an empty broker, an untouched database, and API callers."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from django.test import Client
 
+from scheduling.actions.audit import Operator
+from scheduling.actions.create_token import create_token
 from scheduling.engine.publishing.publish import Publisher
 from tests.cluster import Cluster
 from tests.elsewhere import untouched_database
@@ -42,3 +46,14 @@ def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
     """Return a publisher to that broker."""
     del valkey
     return Publisher(Celery("publisher", broker=valkey_server.url))
+
+
+@pytest.fixture
+def caller(admin_user: Any, operator: Operator) -> Any:
+    """Return a function that makes a client with a token of some access."""
+
+    def make(access: str = "operate", scope: str = "") -> Client:
+        token = create_token("test", operator, access=access, user=admin_user, scope=scope)
+        return Client(headers={"Authorization": f"Bearer {token}"})
+
+    return make

@@ -6,22 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from scheduling.actions.audit import Operator
-from scheduling.actions.create_token import create_token
 from scheduling.clock import database_now
 from scheduling.models import ApiToken, AuditEntry, Pause, Run
 from tests.conftest import JobMaker
-
-
-@pytest.fixture
-def caller(admin_user: Any, operator: Operator) -> Any:
-    """Return a function that makes a client with a token of some access."""
-
-    def make(access: str = "operate", scope: str = "") -> Client:
-        token = create_token("test", operator, access=access, user=admin_user, scope=scope)
-        return Client(headers={"Authorization": f"Bearer {token}"})
-
-    return make
 
 
 def test_without_a_token_nothing_is_told(client: Client, make_job: JobMaker) -> None:
@@ -143,7 +130,7 @@ def test_params_that_no_row_or_message_should_carry_are_refused(
 
 def test_a_body_over_the_limit_is_too_large(caller: Any, make_job: JobMaker) -> None:
     make_job()
-    body = b" " * 3_000_000
+    body = b" " * 17_000_000
     answer = caller().post("/jobs/job/run-now", body, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
