@@ -164,7 +164,8 @@ class Recorder(threading.Thread):
         return group
 
     def _tell_of_ends(self, group: Sequence[Item], recorded: Collection[Fence]) -> None:
-        ends = [_fence_of(item) for item in group if isinstance(item, _Finish | _Gone)]
+        """Of what was released nobody is told: it would come straight back."""
+        ends = [_fence_of(item) for item in group if _is_end(item)]
         if ended := [fence.run_id for fence in ends if fence in recorded]:
             self._ended(ended)
 
@@ -217,6 +218,10 @@ class Recorder(threading.Thread):
         if refused := [fence for fence in fences if fence not in granted]:
             granted |= start_arrived(refused, worker_id=worker_id, now=now, terms=terms)
         return granted
+
+
+def _is_end(item: Item) -> bool:
+    return isinstance(item, _Finish) or (isinstance(item, _Gone) and not item.released)
 
 
 def _waits_for_more(written: Sequence[Item]) -> bool:
