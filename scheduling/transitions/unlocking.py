@@ -66,7 +66,9 @@ def unlock(run_ids: Collection[UUID], *, now: datetime) -> Unlocked:
 
 def root_of(run: Run) -> str:
     """Return the id of the run for whose end this one was cancelled, or its own."""
-    return run.reason.removeprefix(DEPENDENCY) if run.reason.startswith(DEPENDENCY) else str(run.pk)
+    # Only of a cancelled run is the reason ours: that of a failed one is the code of its error.
+    fell = run.state == RunState.CANCELLED and run.reason.startswith(DEPENDENCY)
+    return run.reason.removeprefix(DEPENDENCY) if fell else str(run.pk)
 
 
 def _waits_for(run_ids: Collection[UUID]) -> QuerySet[RunDependency]:

@@ -69,7 +69,7 @@ class Runtime:
             self.chains.ask(job_id)
 
     def follow_up(self, run_ids: Collection[UUID]) -> None:
-        """These runs have ended, or gave their slots back: others may start (DESIGN, Flow)."""
+        """Attempts of these runs have ended: others may start (DESIGN, Flow)."""
         if self.follow_ups is not None:
             self.follow_ups.ask(*run_ids)
 

@@ -237,6 +237,16 @@ def test_who_fell_with_another_does_not_come_back_alone() -> None:
     assert retry_runs([runs["b"].pk], OPERATOR) == []
 
 
+def test_an_error_code_that_reads_like_our_reason_hinders_no_retry() -> None:
+    runs = submit(make_office(), work("a"), work("b", "a"))
+    turn()
+    end(runs["a"], Outcome.FAILED, code="dependency:elsewhere")
+    turn()
+    assert states(runs)["b"] == f"cancelled dependency:{runs['a'].pk}"
+    assert len(retry_runs([runs["a"].pk], OPERATOR)) == 1
+    assert states(runs)["b"] == "pending retry"
+
+
 def test_a_run_that_was_cancelled_while_it_waited_waits_again() -> None:
     runs = submit(make_office(), work("a"), work("b", "a"))
     cancel_runs([runs["b"].pk], OPERATOR)
