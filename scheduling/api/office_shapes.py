@@ -1,21 +1,14 @@
-"""What the API sends and takes of offices and their work; names are those of seed 004."""
+"""What the API sends and takes of offices; names are those of seed 004."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from ninja import Field, Schema
 from pydantic.alias_generators import to_camel
 
-from scheduling.actions.offices.work import LONGEST_TEXT, MOST_RUNS, Work
-from scheduling.logs import TYPED, configured_redactor
-from scheduling.models import Attempt, Office, Run
-from scheduling.states import RunState
-from scheduling.storable import storable
+from scheduling.actions.offices.work import LONGEST_TEXT
+from scheduling.models import Office
 
-MOST_WAITS = 10_000  # of one run
-MOST_RUNS_LISTED = 1_000
 LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 A_MILLISECOND = timedelta(milliseconds=1)
 LARGEST_NUMBER = 2**31 - 1
@@ -24,7 +17,6 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Milliseconds = Annotated[int, Field(ge=1_000, le=LONGEST_MS, strict=True)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
 Limit = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True)]
-Priority = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000, strict=True)]
 Role = Annotated[str, Field(min_length=1, max_length=64)]
 
 CONFIG_FIELDS = {
@@ -134,177 +126,6 @@ class ConfigIn(Schema, extra="forbid", alias_generator=to_camel, populate_by_nam
             timeout = None if limit is None else limit * A_MILLISECOND
             roles.setdefault(role, {})["timeout"] = timeout
         return roles
-
-
-class WorkIn(Schema, extra="forbid"):
-    """One run to be: `depends_on` names ids of this request, or earlier runs of the office."""
-
-    id: Text
-    task: Text
-    params: dict[str, Any] = Field(default_factory=dict)
-    depends_on: Annotated[list[Text], Field(max_length=MOST_WAITS)] = Field(default_factory=list)
-    priority: Priority = 0
-    role: Text = ""
-    assignee: Text = ""
-    queue: Text = ""
-    timeout_ms: Milliseconds | None = None
-    max_retries: Count | None = None
-
-    def work(self) -> Work:
-        """Return it as the action takes it."""
-        timeout = None if self.timeout_ms is None else timedelta(milliseconds=self.timeout_ms)
-        return Work(
-            key=self.id,
-            task=self.task,
-            params=self.params,
-            depends_on=self.depends_on,
-            priority=self.priority,
-            role=self.role,
-            assignee=self.assignee,
-            queue=self.queue,
-            timeout=timeout,
-            max_retries=self.max_retries,
-        )
-
-
-class WorksIn(Schema, extra="forbid"):
-    """A batch of work, taken whole or not at all."""
-
-    jobs: Annotated[list[WorkIn], Field(min_length=1, max_length=MOST_RUNS)]
-
-
-class SubmissionOut(Schema):
-    """What became of a batch: the run of each id, and the groups that can run side by side."""
-
-    submission_id: str
-    jobs: dict[str, str]
-    execution_order: list[list[str]]
-
-
-class AttemptOut(Schema):
-    """One try of a run."""
-
-    attempt: int
-    started_at: datetime
-    finished_at: datetime | None
-    status: str
-    error: str
-    error_code: str
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> "AttemptOut":
-        """Read an attempt; one that has not ended is running."""
-        return cls(
-            attempt=attempt.number,
-            started_at=attempt.started_at,
-            finished_at=attempt.finished_at,
-            status=attempt.outcome or "running",
-            error=attempt.error,
-            error_code=attempt.error_code,
-        )
-
-
-class OfficeRunOut(Schema):
-    """A run of an office."""
-
-    run_id: str
-    id: str
-    submission_id: str | None
-    task: str
-    params: dict[str, Any]
-    role: str
-    assignee: str
-    priority: int
-    status: str
-    reason: str
-    waits_for: int
-    retry_count: int
-    max_retries: int | None
-    timeout_ms: int | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    timeout_at: datetime | None
-    cancelled_at: datetime | None
-    error: str
-    error_code: str
-
-    @classmethod
-    def fields_of(cls, run: Run) -> dict[str, Any]:
-        """Read a run."""
-        cancelled = run.finished_at if run.state == "cancelled" else None
-        milliseconds = None if run.timeout is None else run.timeout // timedelta(milliseconds=1)
-        return {
-            "run_id": str(run.pk),
-            "id": run.name,
-            "submission_id": str(run.submission_id) if run.submission_id else None,
-            "task": run.task,
-            "params": configured_redactor().value(run.params, typed=TYPED),
-            "role": run.role,
-            "assignee": run.assignee,
-            "priority": run.priority,
-            "status": run.state,
-            "reason": run.reason,
-            "waits_for": run.unmet,
-            "retry_count": run.retry_count,
-            "max_retries": run.max_retries,
-            "timeout_ms": milliseconds,
-            "created_at": run.created_at,
-            "started_at": run.started_at,
-            "finished_at": run.finished_at,
-            "timeout_at": run.deadline_at,
-            "cancelled_at": cancelled,
-            "error": run.error,
-            "error_code": run.error_code,
-        }
-
-
-class OfficeRunDetail(OfficeRunOut):
-    """A run with its attempts, oldest first, and the runs that it depends on."""
-
-    depends_on: list[str]
-    attempts: list[AttemptOut]
-
-    @classmethod
-    def of(cls, run: Run, depends_on: Iterable[str]) -> "OfficeRunDetail":
-        """Read a run with what hangs on it."""
-        attempts = [AttemptOut.of(attempt) for attempt in run.attempts.order_by("number")]
-        return cls(**cls.fields_of(run), depends_on=list(depends_on), attempts=attempts)
-
-
-class PriorityIn(Schema, extra="forbid"):
-    """Lower runs first."""
-
-    priority: Priority
-
-
-class HandOverIn(Schema, extra="forbid"):
-    """Who the work is for from now on."""
-
-    role: Annotated[str, Field(max_length=64)] | None = None
-    assignee: Text | None = None
-
-
-class CancelledOut(Schema):
-    """How many runs were cancelled, or told to stop."""
-
-    cancelled: int
-
-
-class RunFilter(Schema, extra="forbid"):
-    """Which runs to list."""
-
-    status: RunState | None = None
-    role: Annotated[str, Field(max_length=64)] | None = None
-    submission_id: UUID | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_RUNS_LISTED)] = 100
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-
-    def conditions(self) -> dict[str, Any]:
-        """Return what is asked for, by the names of the run's fields."""
-        role = None if self.role is None else storable(self.role)
-        asked = {"state": self.status, "role": role, "submission_id": self.submission_id}
-        return {name: value for name, value in asked.items() if value is not None}
 
 
 class StatsOut(Schema):

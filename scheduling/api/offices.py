@@ -17,22 +17,24 @@ from scheduling.actions.retry_runs import retry_runs
 from scheduling.api.auth import TokenAuth, operator_of
 from scheduling.api.jobs import REFUSALS
 from scheduling.api.office_shapes import (
-    CancelledOut,
     ConfigIn,
     ConfigOut,
-    HandOverIn,
     NewOfficeIn,
     OfficeIn,
     OfficeOut,
+    StatsOut,
+)
+from scheduling.api.shapes import Problem
+from scheduling.api.work_shapes import (
+    CancelledOut,
+    HandOverIn,
     OfficeRunDetail,
     OfficeRunOut,
     PriorityIn,
     RunFilter,
-    StatsOut,
     SubmissionOut,
     WorksIn,
 )
-from scheduling.api.shapes import Problem
 from scheduling.conf import conf
 from scheduling.dependencies import execution_order
 from scheduling.errors import NotPossible, UnknownOffice, UnknownRun

@@ -2,8 +2,7 @@
 
 Every function takes a batch, locks its rows in the order of their ids, keeps those whose state and
 attempt are still what the caller believes, writes, and returns what it won. Losing is normal: it
-means that somebody else was first. Lock order: office, job, runs by id,
-job status.
+means that somebody else was first. Lock order: office, job, runs by id, job status.
 
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
