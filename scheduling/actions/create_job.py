@@ -41,7 +41,9 @@ class NewJob:
 
     def queue_name(self) -> str:
         """Return the queue with its scope, by default the job's own; refuse another scope's."""
-        return queue_in_scope(self.queue or f"jobs.{self.job_id}", self.scope)
+        if not self.queue:
+            return f"{self.scope}.jobs.{self.job_id}"
+        return queue_in_scope(self.queue, self.scope)
 
 
 @transaction.atomic

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.offices.submit_work import submit_work
@@ -48,6 +50,15 @@ def test_what_waits_for_nothing_starts_and_the_rest_follows_in_order() -> None:
     assert names(turn()) == ["ship"]
     end(runs["ship"])
     assert set(states(runs).values()) == {"done"}
+
+
+def test_what_a_submission_asks_does_not_grow_with_it() -> None:
+    office, asked = make_office(), []
+    for count in (1, 200):
+        with CaptureQueriesContext(connection) as queries:
+            submit_work(office, [work(f"w{number}") for number in range(count)], OPERATOR)
+        asked.append(sum(query["sql"].startswith("SELECT") for query in queries.captured_queries))
+    assert asked[0] == asked[1]
 
 
 def test_a_submission_is_one_line_of_the_trail() -> None:

@@ -96,10 +96,17 @@ def _made_before(office: Office, key: str | None, digest: str) -> Submission | N
 def _runs_of(office: Office, works: Sequence[Work], now: datetime) -> dict[str, Run]:
     roles = {limit.role: limit for limit in office.roles.all()}
     awaited = {key for work in works for key in work.depends_on}
-    return {
+    queues = {
+        queue: queue_in_scope(queue, office.scope) for queue in {w.queue for w in works} if queue
+    }
+    queues[""] = f"{office.scope}.offices.{office.office_id}"
+    runs = {
         work.key: _run(office, work, roles.get(work.role), now, awaited=work.key in awaited)
         for work in works
     }
+    for work in works:
+        runs[work.key].queue = queues[work.queue]
+    return runs
 
 
 def _run(
@@ -122,7 +129,6 @@ def _run(
         trigger=Trigger.MANUAL,
         task=work.task,
         params=work.params,
-        queue=queue_in_scope(work.queue or f"offices.{office.office_id}", office.scope),
         priority=work.priority,
         timeout=work.timeout or timeout,
         max_retries=retries if work.max_retries is None else work.max_retries,
