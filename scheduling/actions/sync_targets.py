@@ -21,7 +21,8 @@ BY_SETTING = Operator(actor="OPS_TARGETS", door="settings")
 def sync_targets() -> list[Job]:
     """Create the job of each target that has none, deleted ones included; return the new jobs."""
     scope = conf.SCHEDULER_SCOPE
-    known = set(Job.objects.filter(scope=scope).values_list("job_id", flat=True))
+    jobs = Job.objects.filter(scope=scope, job_id__in=list(conf.OPS_TARGETS))
+    known = set(jobs.values_list("job_id", flat=True))
     created = []
     for name, target in conf.OPS_TARGETS.items():
         if name not in known:

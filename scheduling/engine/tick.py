@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,10 +20,10 @@ from django.db.models import QuerySet
 from scheduling.clock import PlanClock, database_now
 from scheduling.conf import conf
 from scheduling.engine.adoption.adopt import Adoption
+from scheduling.engine.agenda import EVERYTHING, Agenda, Occasion, agenda
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.claim import claim_ready
-from scheduling.engine.open_states import states_of_open_runs
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.pruning.cleaner import Cleaner
@@ -50,17 +51,13 @@ logger = logging.getLogger(__name__)
 OUTAGE_WAIT_SECONDS = 1.0
 SHORTEST_SLEEP_SECONDS = 0.01  # what is due and locked elsewhere is another beat's
 
-PENDING, QUEUED = frozenset({RunState.PENDING}), frozenset({RunState.QUEUED})
-RUNNING, STOPPING = frozenset({RunState.RUNNING}), frozenset({RunState.STOPPING})
-UNSTARTED = WAITING | QUEUED
-
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do in a turn, and for runs in which states; no state means always."""
+    """Something to do in a turn, and what on the agenda calls for it; nothing means always."""
 
     do: Callable[..., object]  # takes `now`, returns whether there may be more
-    of: frozenset[RunState] = frozenset()
+    on: AbstractSet[RunState | Occasion] = frozenset()
 
 
 Steps = tuple[Step, ...]
@@ -79,7 +76,7 @@ class Engine:
         self.startup = StartupRuns(scope, conf.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
-        self._in_use: set[RunState] = set()
+        self._to_do: Agenda = EVERYTHING
 
     def turn(self) -> float:
         """Do a page of what is due; return for how many seconds nothing will be.
@@ -90,10 +87,12 @@ class Engine:
             began, now = time.monotonic(), database_now()
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
-            did_something = self._do(self._planning(), now)
-            self._in_use = states_of_open_runs()
-            did_something |= self._do(self._starting(), now)
-            did_something |= self._do(self._due_upkeep(), now)
+            self._look(now)
+            did_something = False
+            for steps_of in (self._planning, self._starting, self._due_upkeep):
+                if self._do(steps_of(), now):
+                    did_something = True
+                    self._look(now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
         except Exception as error:
             # Tables that are not migrated yet, a database being restored: no reason to end a beat.
@@ -108,17 +107,17 @@ class Engine:
         """What turns a due tick into a run; each returns whether there may be more."""
         return (
             Step(self._follow_schedules),
-            Step(partial(end_pauses, self.scope)),
-            Step(partial(plan_due_jobs, self.scope)),
-            Step(self._tend_chains),
+            Step(partial(end_pauses, self.scope), on={Occasion.PAUSE_OVER}),
+            Step(partial(plan_due_jobs, self.scope), on={Occasion.JOB_DUE}),
+            Step(self._tend_chains, on={Occasion.JOB_DUE}),
         )
 
     def _starting(self) -> Steps:
         """What turns a run into a message."""
         return (
-            Step(partial(pass_on_ends, self.scope), of=PENDING),
-            Step(partial(resolve_waiting, self.scope), of=PENDING),
-            Step(self._claim_and_publish),
+            Step(partial(pass_on_ends, self.scope), on={RunState.PENDING}),
+            Step(partial(resolve_waiting, self.scope), on={RunState.PENDING}),
+            Step(self._claim_and_publish, on=WAITING),
         )
 
     def _due_upkeep(self) -> Steps:
@@ -127,14 +126,14 @@ class Engine:
             return ()
         self._kept_up_at = time.monotonic()
         return (
-            Step(partial(expire_waiting, self.scope), of=UNSTARTED),
-            Step(partial(stop_overdue, self.scope), of=RUNNING),
-            Step(partial(end_unconfirmed_stops, self.scope), of=STOPPING),
-            Step(partial(fail_unstartable, self.scope), of=QUEUED),
-            Step(self._republish, of=QUEUED),
+            Step(partial(expire_waiting, self.scope), on=WAITING | {RunState.QUEUED}),
+            Step(partial(stop_overdue, self.scope), on={RunState.RUNNING}),
+            Step(partial(end_unconfirmed_stops, self.scope), on={RunState.STOPPING}),
+            Step(partial(fail_unstartable, self.scope), on={RunState.QUEUED}),
+            Step(self._republish, on={RunState.QUEUED}),
             Step(self._open_startup_runs),
-            Step(partial(take_away_unbuilt, self.scope)),
-            Step(self._number_events),
+            Step(partial(take_away_unbuilt, self.scope), on={Occasion.SUBMISSION_UNBUILT}),
+            Step(self._number_events, on={Occasion.EVENT_UNNUMBERED}),
             Step(self.cleaner.clean_up),
         )
 
@@ -167,9 +166,20 @@ class Engine:
         del now
         number_events()
 
+    def _look(self, now: datetime) -> None:
+        """See what there is to do; where that cannot be said, it may be anything."""
+        try:
+            self._to_do = agenda(self.scope, now=now)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.exception("agenda_not_readable", extra={"scope": self.scope})
+            self._to_do = EVERYTHING
+
     def _do(self, steps: Steps, now: datetime) -> bool:
         """Run the steps in order, all of them; return whether one of them may have more to do."""
-        did = [self._guard(step.do, now) for step in steps if step.of & self._in_use or not step.of]
+        due = [step for step in steps if not step.on or step.on & self._to_do]
+        did = [self._guard(step.do, now) for step in due]
         return any(did)
 
     def _guard(self, do: Callable[..., object], now: datetime) -> bool:
@@ -202,7 +212,7 @@ class Engine:
 
     def _next_retry(self, now: datetime) -> datetime | None:
         """When the next of the runs that wait for their next attempt is due."""
-        if not self._in_use & PENDING:
+        if RunState.PENDING not in self._to_do:
             return None
         runs = Run.objects.in_scope(self.scope).open(RunState.PENDING)
         runs = runs.filter(unmet=0, next_attempt_at__gt=now)
