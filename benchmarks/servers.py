@@ -14,9 +14,9 @@ LOOK_EVERY_SECONDS = 0.1
 
 
 @contextmanager
-def running(kind: type[Server]) -> Iterator[Server]:
-    """Yield a server that answers."""
-    directory = Path(tempfile.mkdtemp(prefix="bench-server-"))
+def running(kind: type[Server], *, within: Path | None = None) -> Iterator[Server]:
+    """Yield a server that answers; its files are `within` a directory, or among temporary ones."""
+    directory = Path(tempfile.mkdtemp(prefix="bench-server-", dir=within))
     server = kind(directory, dies_with_us=True)
     try:
         server.start()
