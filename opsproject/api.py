@@ -8,6 +8,7 @@ from django.utils.deprecation import MiddlewareMixin
 from ninja import NinjaAPI
 
 from scheduling.api.jobs import router as jobs
+from scheduling.api.office_runs import router as office_runs
 from scheduling.api.offices import router as offices
 from scheduling.api.problems import answer_problems
 
@@ -19,6 +20,7 @@ api = NinjaAPI(
 )
 api.add_router("", jobs)
 api.add_router("/api/offices", offices)
+api.add_router("/api/offices", office_runs)
 answer_problems(api)
 
 CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -12,6 +12,8 @@ SchedulingError
 ├── UnknownReference   submitted work waits for what is not there; names it
 ├── KeyReused          an idempotency key came with something else than the first time
 ├── SubmissionUnderway the first request with this idempotency key is still at work
+├── InvalidToken       a token cannot be made like that; names the field
+├── ChangedMeanwhile   what is to be changed is no longer what the caller has seen
 ├── UnknownRun         the office has no run of that id
 ├── NotPossible        a run is not in a state for it; names the state
 ├── IllegalTransition  a run cannot go from one state to another
@@ -143,6 +145,25 @@ class SubmissionUnderway(SchedulingError):  # noqa: N818
         super().__init__(
             f"the submission with idempotency key {key!r} is still being written: ask again soon"
         )
+
+
+class InvalidToken(SchedulingError):  # noqa: N818
+    """A value does not fit; `field` names it."""
+
+    code = "invalid_token"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class ChangedMeanwhile(SchedulingError):  # noqa: N818
+    """What is to be changed is no longer what the caller has seen."""
+
+    code = "changed_meanwhile"
+
+    def __init__(self, what: object) -> None:
+        super().__init__(f"{what} was changed meanwhile: get it again and decide anew")
 
 
 class UnknownRun(SchedulingError):  # noqa: N818

@@ -12,7 +12,7 @@ from scheduling.ending import Ending
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.resolve import pass_on_ends, resolve_waiting
 from scheduling.models import Office, Run, WorkerProcess
-from scheduling.states import Outcome
+from scheduling.states import Outcome, RunState
 from scheduling.transitions import finish, start
 
 OPERATOR = Operator(actor="tester", door="test")
@@ -69,9 +69,10 @@ def begin(*runs: Run) -> None:
 def end(
     run: Run, outcome: Outcome = Outcome.DONE, *, code: str = "", retryable: bool = False
 ) -> None:
-    """Start a claimed run and end it."""
-    begin(run)
+    """End a run that runs; one that is only claimed is started before."""
     run.refresh_from_db()
+    if run.state == RunState.QUEUED:
+        begin(run)
     ending = Ending(
         fence=run.fence, outcome=outcome, error=code, error_code=code, retryable=retryable
     )

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from scheduling.actions.audit import Operator
-from scheduling.actions.create_token import create_token
+from scheduling.actions.create_token import NewToken, create_token
 from scheduling.actions.sync_targets import sync_targets
 
 ADMIN = "admin"
@@ -28,7 +28,7 @@ def _hand_out_credentials(show: Callable[[str], None]) -> None:
     password = secrets.token_urlsafe(12)
     with transaction.atomic():
         user = get_user_model().objects.create_superuser(ADMIN, password=password)
-        token = create_token("first start", BY_UP, access="admin", user=user)
+        token = create_token(NewToken(name="first start", access="admin"), BY_UP, user=user)
         show(
             framed(
                 "First start: these are shown once.",

@@ -10,10 +10,14 @@ from scheduling.models import ApiToken
 class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     """Deleting a token revokes it at once."""
 
-    list_display = ("name", "token_key", "access", "scope", "user", "created", "expiry")
+    list_display = (
+        *("name", "token_key", "access", "scope", "office", "user"),
+        *("created", "expiry", "last_used_at"),
+    )
     list_filter = ("access", "scope")
-    readonly_fields = ("name", "token_key", "access", "scope", "user", "created", "expiry")
-    fields = readonly_fields
+    list_select_related = ("office", "user")
+    readonly_fields = list_display
+    fields = list_display
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """A token made here could not be shown: use the command."""

@@ -1,4 +1,6 @@
-"""Bearer tokens: looked up by their digest, judged by access, scope and expiry."""
+"""Bearer tokens: looked up by their digest, judged by access, scope, office and expiry."""
+
+from datetime import timedelta
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,6 +15,7 @@ from scheduling.models import ApiToken
 from scheduling.models.token import Access
 
 LEVELS = tuple(Access)
+A_MINUTE = timedelta(minutes=1)  # a token in use is not written at every request
 
 
 class TokenAuth(HttpBearer):
@@ -24,18 +27,30 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
         """Return the token's row; None (401) for an unknown or expired one, 403 for too little."""
-        del request
-        tokens: QuerySet[ApiToken] = ApiToken.objects.select_related("user")
+        tokens: QuerySet[ApiToken] = ApiToken.objects.select_related("user", "office")
         found = tokens.filter(digest=hash_token(token)).first()
         if found is None or not found.user.is_active:
             return None
-        if found.expiry is not None and found.expiry <= database_now():
+        now = database_now()
+        if found.expiry is not None and found.expiry <= now:
             return None
         if found.scope not in ("", conf.SCHEDULER_SCOPE):
             raise HttpError(403, f"this token is for the scope {found.scope!r}")
+        if found.office is not None and found.office.office_id != _office_asked_for(request):
+            raise HttpError(403, f"this token is for the office {found.office.office_id!r} only")
         if LEVELS.index(Access(found.access)) < LEVELS.index(self.access):
             raise HttpError(403, f"this needs a token with {self.access} access")
+        if found.last_used_at is None or now - found.last_used_at >= A_MINUTE:
+            ApiToken.objects.filter(pk=found.pk).update(last_used_at=now)
         return found
+
+
+def _office_asked_for(request: HttpRequest) -> str | None:
+    match = request.resolver_match
+    return None if match is None else match.kwargs.get("office_id")
+
+
+READ, OPERATE, ADMIN = (TokenAuth(access) for access in LEVELS)
 
 
 def operator_of(request: HttpRequest) -> Operator:

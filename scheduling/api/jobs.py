@@ -9,17 +9,16 @@ from ninja import Body, Header, Query, Router, Status
 from scheduling.actions.pause_job import pause_job
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.trigger_run import trigger_run
-from scheduling.api.auth import TokenAuth, operator_of
-from scheduling.api.shapes import JobOut, PauseJob, Problem, RunNow, RunOut
+from scheduling.api.auth import OPERATE, READ, operator_of
+from scheduling.api.explain_shapes import ExplanationOut
+from scheduling.api.shapes import REFUSALS, JobOut, PauseJob, RunNow, RunOut
+from scheduling.clock import database_now
 from scheduling.conf import conf
 from scheduling.errors import UnknownJob
+from scheduling.explain.job import explain_job, explain_jobs
 from scheduling.models import Job, Pause, ScheduleEpoch
-from scheduling.models.token import Access
 from scheduling.storable import storable
 
-READ = TokenAuth(Access.READ)
-OPERATE = TokenAuth(Access.OPERATE)
-REFUSALS = {401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
 MOST_JOBS = 1_000
 
 router = Router(tags=["jobs"])
@@ -33,14 +32,23 @@ def list_jobs(
 ) -> list[JobOut]:
     """List the scope's jobs by id."""
     del request
-    return [JobOut.of(job) for job in _jobs().order_by("job_id")[offset : offset + limit]]
+    jobs = list(_jobs().order_by("job_id")[offset : offset + limit])
+    explained = explain_jobs(jobs, now=database_now())
+    return [JobOut.of(job, found) for job, found in zip(jobs, explained, strict=True)]
 
 
 @router.get("/jobs/{job_id}", auth=READ, response={200: JobOut, **REFUSALS})
 def get_job(request: HttpRequest, job_id: str) -> JobOut:
     """Return one job."""
     del request
-    return JobOut.of(_job(job_id))
+    return _told(_job(job_id))
+
+
+@router.get("/jobs/{job_id}/explain", auth=READ, response={200: ExplanationOut, **REFUSALS})
+def explain(request: HttpRequest, job_id: str) -> ExplanationOut:
+    """Say why the job is not running: what holds it back, since when, and what would open it."""
+    del request
+    return ExplanationOut.of(explain_job(_job(job_id), now=database_now()))
 
 
 @router.post("/jobs/{job_id}/run-now", auth=OPERATE, response={202: RunOut, **REFUSALS})
@@ -68,14 +76,14 @@ def pause(
     """Pause the job until an instant, or until it is resumed."""
     wish = body or PauseJob()
     pause_job(_job(job_id), operator_of(request), reason=wish.reason, until=wish.until)
-    return JobOut.of(_job(job_id))
+    return _told(_job(job_id))
 
 
 @router.post("/jobs/{job_id}/resume", auth=OPERATE, response={200: JobOut, **REFUSALS})
 def resume(request: HttpRequest, job_id: str) -> JobOut:
     """End the job's pause."""
     resume_job(_job(job_id), operator_of(request))
-    return JobOut.of(_job(job_id))
+    return _told(_job(job_id))
 
 
 def _jobs() -> QuerySet[Job]:
@@ -84,6 +92,10 @@ def _jobs() -> QuerySet[Job]:
         Prefetch("pauses", Pause.objects.active()),
         Prefetch("epochs", ScheduleEpoch.objects.filter(to_at=None)),
     )
+
+
+def _told(job: Job) -> JobOut:
+    return JobOut.of(job, explain_job(job, now=database_now()))
 
 
 def _job(job_id: str) -> Job:

@@ -9,6 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from scheduling.errors import (
+    ChangedMeanwhile,
     DuplicateJob,
     DuplicateOffice,
     KeyReused,
@@ -28,6 +29,7 @@ STATUS: dict[type[SchedulingError], int] = {
     **dict.fromkeys((UnknownJob, UnknownOffice, UnknownRun), 404),
     **dict.fromkeys((DuplicateJob, DuplicateOffice, KeyReused, SubmissionUnderway), 409),
     **dict.fromkeys((NotPossible, OfficeArchived), 409),
+    ChangedMeanwhile: 412,
 }
 CODES = {400: "bad_request", 403: "forbidden", 404: "not_found"}
 

@@ -6,6 +6,8 @@ from typing import Any
 from ninja import Field, Schema
 from pydantic import AwareDatetime
 
+from scheduling.api.explain_shapes import GateOut
+from scheduling.explain.gate import Explanation
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Job, Run
 
@@ -28,9 +30,10 @@ class JobOut(Schema):
     last_status: str
     last_error: str
     consecutive_errors: int
+    blocking: GateOut | None = Field(description="What holds it back first; null while it runs.")
 
     @classmethod
-    def of(cls, job: Job) -> "JobOut":
+    def of(cls, job: Job, explained: Explanation) -> "JobOut":
         """Read a job that was selected with its status, its open epoch and its active pause."""
         epoch = next(iter(job.epochs.all()), None)
         return cls(
@@ -49,6 +52,7 @@ class JobOut(Schema):
             last_status=job.status.last_status,
             last_error=job.status.last_error,
             consecutive_errors=job.status.consecutive_errors,
+            blocking=GateOut.of(explained.blocking) if explained.blocking else None,
         )
 
 
@@ -86,3 +90,7 @@ class Problem(Schema):
 
     code: str
     message: str
+
+
+REFUSALS = {401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
+CONFLICTS = {**REFUSALS, 409: Problem}

@@ -1,4 +1,4 @@
-"""API tokens: hashed at rest, with a level of access and a scope.
+"""API tokens: hashed at rest, with a level of access, for one scope or one office or all.
 
 The digest is django-rest-knox's, made where tokens are made and looked up. Its model is not used:
 that would want its app installed wherever the ledger is, also where there is no API.
@@ -6,6 +6,8 @@ that would want its app installed wherever the ledger is, also where there is no
 
 from django.conf import settings
 from django.db import models
+
+from scheduling.models.office import Office
 
 
 class Access(models.TextChoices):
@@ -29,6 +31,15 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     access = models.CharField(max_length=8, choices=Access.choices, default=Access.READ)
     scope = models.SlugField(max_length=32, blank=True, help_text="Empty: every scope.")
+    office = models.ForeignKey(
+        Office,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="tokens",
+        help_text="Empty: jobs and every office.",
+    )
+    last_used_at = models.DateTimeField(null=True, help_text="To the minute.")
 
     class Meta:
         verbose_name = "API token"

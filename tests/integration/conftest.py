@@ -10,7 +10,7 @@ from celery import Celery
 from django.test import Client
 
 from scheduling.actions.audit import Operator
-from scheduling.actions.create_token import create_token
+from scheduling.actions.create_token import NewToken, create_token
 from scheduling.engine.publishing.publish import Publisher
 from tests.cluster import Cluster
 from tests.elsewhere import untouched_database
@@ -52,8 +52,9 @@ def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
 def caller(admin_user: Any, operator: Operator) -> Any:
     """Return a function that makes a client with a token of some access."""
 
-    def make(access: str = "operate", scope: str = "") -> Client:
-        token = create_token("test", operator, access=access, user=admin_user, scope=scope)
+    def make(access: str = "operate", scope: str = "", office_id: str = "") -> Client:
+        new = NewToken(name="test", access=access, scope=scope, office_id=office_id)
+        token = create_token(new, operator, user=admin_user)
         return Client(headers={"Authorization": f"Bearer {token}"})
 
     return make

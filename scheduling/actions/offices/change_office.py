@@ -1,6 +1,6 @@
 """Changes an office and its roles; limits and policy hold at once, for whatever starts next."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -34,13 +34,16 @@ def change_office(
     changes: Changes,
     *,
     roles: Mapping[str, Changes] | None = None,
+    check: Callable[[Office], object] = lambda _: None,
 ) -> Office:
     """Set fields of the office, and of its roles by their names; a role that is new is added.
 
-    Raises InvalidOffice, and changes nothing, if one does not fit.
+    `check` looks at the locked office before. Raises what it raises, or InvalidOffice if a value
+    does not fit; nothing is changed then.
     """
     # Claims hold this lock while they count: none of them mixes an old limit with a new one.
     office = Office.objects.select_for_update().get(pk=office.pk)
+    check(office)
     before = _set(office, changes, OFFICE_FIELDS)
     check_office(office)
     if before:

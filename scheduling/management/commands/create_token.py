@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from scheduling.actions.audit import Operator
-from scheduling.actions.create_token import create_token
+from scheduling.actions.create_token import NewToken, create_token
 from scheduling.errors import SchedulingError
 from scheduling.models.token import Access
 
@@ -22,6 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("name", help="what the token is for")
         parser.add_argument("--access", choices=Access.values, default=Access.READ)
         parser.add_argument("--scope", default="", help="only this scope; default: every scope")
+        parser.add_argument("--office", default="", help="only this office, of that scope")
+        parser.add_argument("--days", type=int, help="how long it is valid; default: for ever")
         parser.add_argument("--user", help="whose token; default: the first superuser")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,11 +31,15 @@ class Command(BaseCommand):
         del args
         try:
             token = create_token(
-                options["name"],
+                NewToken(
+                    name=options["name"],
+                    access=options["access"],
+                    scope=options["scope"],
+                    office_id=options["office"],
+                    days=options["days"],
+                ),
                 Operator(actor="command line", door="command"),
-                access=options["access"],
                 user=_user(options["user"]),
-                scope=options["scope"],
             )
         except SchedulingError as error:
             raise CommandError(str(error)) from error

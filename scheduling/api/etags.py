@@ -1,0 +1,27 @@
+"""Entity tags: who says what he has seen is refused where it was changed meanwhile."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from ninja import Schema
+
+from scheduling.errors import ChangedMeanwhile
+
+
+def etag_of(shown: Schema) -> str:
+    """Return the tag of what is shown, a strong one."""
+    return f'"{sha256(shown.model_dump_json().encode()).hexdigest()[:32]}"'
+
+
+def unless_changed(if_match: str | None, what: str) -> Callable[[Schema], None]:
+    """Return a check of what is to be changed, to be made once it is locked.
+
+    It raises ChangedMeanwhile.
+    """
+    wanted = {tag.strip() for tag in (if_match or "").split(",")} - {""}
+
+    def check(present: Schema) -> None:
+        if wanted and "*" not in wanted and etag_of(present) not in wanted:
+            raise ChangedMeanwhile(what)
+
+    return check

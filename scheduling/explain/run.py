@@ -1,0 +1,204 @@
+"""The gates of a run, in the order in which the engine asks."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from scheduling.explain.facts import Facts
+from scheduling.explain.gate import Explanation, Gate, closed, opened
+from scheduling.models import Office, Run
+from scheduling.models.office import OfficeState
+from scheduling.queues import is_own_queue
+from scheduling.states import FINAL, RunState
+
+INSTANT = "%Y-%m-%d %H:%M:%S %Z"
+NO_BEAT = "if this lasts, start a beat: celery -A opsproject beat"
+MOST_NAMED = 20  # dependencies and holders that are named one by one
+
+
+def explain_run(run: Run, *, now: datetime) -> Explanation:
+    """Return why a run is not running, or that it is."""
+    (found,) = explain_runs([run], now=now)
+    return found
+
+
+def explain_runs(runs: Sequence[Run], *, now: datetime) -> list[Explanation]:
+    """Return it of many runs, in their order, at the cost of one."""
+    facts = Facts.of(runs) if runs else None
+    return [_explain(run, facts, now) for run in runs if facts is not None]
+
+
+def _explain(run: Run, facts: Facts, now: datetime) -> Explanation:
+    named = f"run {run.name} {run.pk}" if run.name else f"run {run.pk}"
+    return Explanation(
+        what=named, state=run.state, gates=list(_gates(run, facts, now)), note=_note(run)
+    )
+
+
+def _note(run: Run) -> str:
+    if run.state in FINAL:
+        return run.reason or run.error
+    if run.state == RunState.RUNNING and run.started_at is not None:
+        return f"attempt {run.attempt}, since {run.started_at:{INSTANT}}"
+    return ""
+
+
+def _gates(run: Run, facts: Facts, now: datetime) -> Iterator[Gate]:
+    match run.state:
+        case RunState.PENDING:
+            yield from _dependencies(run, facts)
+            yield _time(run, now)
+            yield from _slots(run, facts)
+            yield _beat(run)
+        case RunState.READY:
+            yield from _slots(run, facts)
+            yield _order(run, facts)
+            yield _beat(run)
+        case RunState.QUEUED:
+            yield from _queued(run, facts)
+        case RunState.STOPPING:
+            yield closed(
+                "stopping",
+                "its process is being stopped, and holds the slot until it is gone",
+                remedy="if its host is gone, it ends by itself soon",
+            )
+
+
+def _dependencies(run: Run, facts: Facts) -> Iterator[Gate]:
+    awaited = facts.unmet.get(run.pk, [])
+    for other in awaited[:MOST_NAMED]:
+        yield closed(
+            "dependency",
+            f"it waits for {_name(other)}, which is {other.state}",
+            since=run.created_at,
+            remedy=f"see why {other.pk} is not done",
+        )
+    if (more := len(awaited) - MOST_NAMED) > 0:
+        yield closed("dependency", f"it waits for {more} more runs", since=run.created_at)
+    if not awaited:
+        yield opened("dependency", "it waits for no other run")
+
+
+def _time(run: Run, now: datetime) -> Gate:
+    if run.next_attempt_at is not None and run.next_attempt_at > now:
+        why = f": {run.error_code}" if run.error_code else ""
+        return closed(
+            "retry",
+            f"attempt {run.attempt} failed{why}; the next one has its time",
+            until=run.next_attempt_at,
+            remedy="retry it now in the admin or over the API",
+        )
+    if run.not_before is not None and run.not_before > now:
+        return closed("not_before", "its time has not come", until=run.not_before)
+    return opened("not_before", "its time has come")
+
+
+def _slots(run: Run, facts: Facts) -> Iterator[Gate]:
+    office = facts.office(run)
+    if office is not None:
+        yield _office_state(office)
+    if run.job_id is not None and (job := facts.jobs.get(run.job_id)) is not None:
+        held = facts.holding(lambda other: other.job_id == run.job_id)
+        yield _limit("job_slot", f"job {job.job_id}", job.max_parallel, held, "max_parallel")
+    if office is None:
+        return
+    theirs = facts.holding(lambda o: (o.scope, o.office_id) == (run.scope, run.office_id))
+    if office.max_concurrent is not None:
+        named = f"office {office.office_id}"
+        yield _limit("office_slot", named, office.max_concurrent, theirs, "max_concurrent_jobs")
+    most = facts.role_limits.get((office.pk, run.role)) if run.role else None
+    if most is not None:
+        held = [other for other in theirs if other.role == run.role]
+        named = f"role {run.role} of office {office.office_id}"
+        yield _limit("role_slot", named, most, held, "max_concurrent_by_role")
+
+
+def _office_state(office: Office) -> Gate:
+    if office.state == OfficeState.ACTIVE:
+        return opened("office", f"office {office.office_id} is active")
+    return closed(
+        "office", f"office {office.office_id} is {office.state}", remedy="set its state to active"
+    )
+
+
+def _limit(name: str, whose: str, most: int, held: Sequence[Run], setting: str) -> Gate:
+    if len(held) < most:
+        return opened(name, f"{whose} has {most - len(held)} of {most} slots free")
+    holders = ", ".join(_holder(run) for run in held[:MOST_NAMED])
+    return closed(
+        name,
+        f"{whose} has all {most} slots taken: {holders}",
+        since=max(filter(None, (run.queued_at for run in held)), default=None),
+        remedy=f"wait for one of them, cancel it, or raise {setting}",
+    )
+
+
+def _order(run: Run, facts: Facts) -> Gate:
+    if run.pk in facts.claimable:
+        return opened("order", "it is among the next in the order of priority and age")
+    return closed(
+        "order",
+        "others are ahead of it in the order of priority and age",
+        since=run.ready_at,
+        remedy="give it a lower priority number",
+    )
+
+
+def _beat(run: Run) -> Gate:
+    says = (
+        "it is free to start: a turn of a beat, or a worker that ends something, takes it"
+        if run.state == RunState.READY
+        else "it waits for nothing any more: the next turn of a beat makes it ready"
+    )
+    return closed("beat", says, since=run.ready_at or run.created_at, remedy=NO_BEAT)
+
+
+def _holder(run: Run) -> str:
+    since = run.started_at or run.queued_at
+    return f"{_name(run)} ({run.state}" + (f" since {since:{INSTANT}})" if since else ")")
+
+
+def _name(run: Run) -> str:
+    return f"{run.name} {run.pk}" if run.name else f"run {run.pk}"
+
+
+def _queued(run: Run, facts: Facts) -> Iterator[Gate]:
+    if run.published_at is None:
+        yield closed(
+            "message",
+            run.error or "the broker has not taken its message yet",
+            since=run.queued_at,
+            remedy="see on the health page whether the broker answers",
+        )
+        return
+    yield opened("message", f"its message is on the queue {run.queue}")
+    yield _worker(run, facts)
+
+
+def _worker(run: Run, facts: Facts) -> Gate:
+    serving = facts.serving(run.queue)
+    says, remedy = _waits_for(run, sum(worker.concurrency for worker in serving))
+    return closed("worker", says, since=run.published_at, until=_expiry(run), remedy=remedy)
+
+
+def _waits_for(run: Run, processes: int) -> tuple[str, str]:
+    if run.error_code and run.error:
+        return run.error, "start a worker that knows its task and serves its queue"
+    if processes:
+        return (
+            f"its message waits for one of {processes} processes on the queue {run.queue}",
+            "if they are busy for long, start another worker",
+        )
+    if not is_own_queue(run.queue, run.scope):
+        return (
+            f"its message waits on the queue {run.queue}, which others serve",
+            "see whether they are alive",
+        )
+    return (
+        f"no live worker serves the queue {run.queue}",
+        f"start one: celery -A opsproject worker -Q {run.queue}",
+    )
+
+
+def _expiry(run: Run) -> datetime | None:
+    """When it is given up: only a first attempt expires (SPEC A9)."""
+    return run.expires_at if run.attempt <= 1 else None
