@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from opsproject.api import api
+from opsproject.api_docs import api_docs
 
 admin.site.site_header = admin.site.site_title = "Ops administration"
 admin.site.index_title = "What the platform keeps"
@@ -11,5 +12,6 @@ admin.site.index_title = "What the platform keeps"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("monitoring.urls")),
+    path("api/docs", api_docs, name="api-docs"),
     path("", api.urls),
 ]

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from ninja import Body, Header, Query, Router, Status
+from ninja import Body, Query, Router, Status
 
 from scheduling.actions.pause_job import pause_job
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.api.auth import OPERATE, READ, operator_of
 from scheduling.api.explain_shapes import ExplanationOut
-from scheduling.api.shapes import REFUSALS, JobOut, PauseJob, RunNow, RunOut
+from scheduling.api.shapes import REFUSALS, IdempotencyKey, JobOut, Page, PauseJob, RunNow, RunOut
 from scheduling.clock import database_now
 from scheduling.conf import conf
 from scheduling.errors import UnknownJob
@@ -19,20 +19,14 @@ from scheduling.explain.job import explain_job, explain_jobs
 from scheduling.models import Job, Pause, ScheduleEpoch
 from scheduling.storable import storable
 
-MOST_JOBS = 1_000
-
 router = Router(tags=["jobs"])
 
 
 @router.get("/jobs", auth=READ, response={200: list[JobOut], **REFUSALS})
-def list_jobs(
-    request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 100,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-) -> list[JobOut]:
+def list_jobs(request: HttpRequest, page: Query[Page]) -> list[JobOut]:
     """List the scope's jobs by id."""
     del request
-    jobs = list(_jobs().order_by("job_id")[offset : offset + limit])
+    jobs = list(_jobs().order_by("job_id")[page.offset : page.offset + page.limit])
     explained = explain_jobs(jobs, now=database_now())
     return [JobOut.of(job, found) for job, found in zip(jobs, explained, strict=True)]
 
@@ -56,7 +50,7 @@ def run_now(
     request: HttpRequest,
     job_id: str,
     body: Annotated[RunNow | None, Body()] = None,
-    idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Status[RunOut]:
     """Open a manual run; it does not move the schedule."""
     job = _job(job_id)

@@ -16,6 +16,7 @@ from scheduling.api.explain_shapes import ExplanationOut
 from scheduling.api.offices import OfficeId, named_office
 from scheduling.api.shapes import CONFLICTS, REFUSALS
 from scheduling.api.work_shapes import (
+    CancelFilter,
     CancelledOut,
     HandOverIn,
     OfficeRunDetail,
@@ -39,7 +40,9 @@ def submit(
     request: HttpRequest,
     office_id: OfficeId,
     body: WorksIn,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=100)] = None,
+    idempotency_key: Annotated[
+        str | None, Header(alias="Idempotency-Key", min_length=1, max_length=100)
+    ] = None,
 ) -> Status[SubmissionOut]:
     """Submit work, all of it or nothing; the same Idempotency-Key gives the same submission."""
     works = [item.work() for item in body.jobs]
@@ -122,12 +125,12 @@ def retry(request: HttpRequest, office_id: OfficeId, run_id: UUID) -> OfficeRunD
 
 @router.post("/{office_id}/jobs/cancel-all", auth=OPERATE, response={200: CancelledOut, **REFUSALS})
 def cancel_everything(
-    request: HttpRequest, office_id: OfficeId, submission_id: UUID | None = None
+    request: HttpRequest, office_id: OfficeId, wanted: Query[CancelFilter]
 ) -> CancelledOut:
     """Cancel all that is open in the office, or in one submission."""
     office = named_office(office_id)
     return CancelledOut(
-        cancelled=cancel_all(office, operator_of(request), submission_id=submission_id)
+        cancelled=cancel_all(office, operator_of(request), submission_id=wanted.submission_id)
     )
 
 

@@ -4,19 +4,30 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
+from pydantic import BeforeValidator
 from pydantic.alias_generators import to_camel
 
 from scheduling.actions.offices.work import LONGEST_TEXT
 from scheduling.models import Office
+from scheduling.models.office import OFFICE_ID
 
 LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 A_MILLISECOND = timedelta(milliseconds=1)
 LARGEST_NUMBER = 2**31 - 1
 
+
+def as_whole(given: Any) -> Any:
+    """Return a float that is whole as the integer that it is; anything else as it came."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Milliseconds = Annotated[int, Field(ge=1_000, le=LONGEST_MS, strict=True)]
-Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
-Limit = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True)]
+# To JSON Schema 3.0 is an integer; a text or a boolean is none.
+WHOLE = BeforeValidator(as_whole)
+Milliseconds = Annotated[int, Field(ge=1_000, le=LONGEST_MS, strict=True), WHOLE]
+Delay = Annotated[int, Field(ge=0, le=LONGEST_MS, strict=True), WHOLE]
+Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True), WHOLE]
+Limit = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True), WHOLE]
 Role = Annotated[str, Field(min_length=1, max_length=64)]
 
 CONFIG_FIELDS = {
@@ -31,7 +42,7 @@ CONFIG_FIELDS = {
 class NewOfficeIn(Schema, extra="forbid"):
     """A new office; its roles and limits are those of the seed until they are changed."""
 
-    office_id: Annotated[str, Field(max_length=64)]
+    office_id: Annotated[str, Field(pattern=OFFICE_ID.regex.pattern)]
     name: Text = ""
     max_concurrent_jobs: Limit | None = 3
 
@@ -105,7 +116,7 @@ class ConfigIn(Schema, extra="forbid", alias_generator=to_camel, populate_by_nam
     timeout_by_role_ms: dict[Role, Milliseconds | None] = Field(default_factory=dict)
     max_retries: Count | None = None
     retry_backoff: Literal["exponential", "linear"] | None = None
-    retry_base_delay_ms: Annotated[int, Field(ge=0, le=LONGEST_MS, strict=True)] | None = None
+    retry_base_delay_ms: Delay | None = None
 
     def of_office(self) -> dict[str, Any]:
         """Return the changes of the office, as the action takes them."""
@@ -142,3 +153,9 @@ class StatsOut(Schema):
     cancelled: int
     timeout: int
     avg_completion_time: float | None
+
+
+class ProcessedOut(Schema):
+    """How many runs were given to workers."""
+
+    started: int

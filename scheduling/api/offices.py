@@ -8,6 +8,7 @@ from ninja import Header, Path, Router, Status
 
 from scheduling.actions.offices.change_office import change_office
 from scheduling.actions.offices.create_office import NewOffice, create_office
+from scheduling.actions.offices.process_office import process_office
 from scheduling.api.auth import ADMIN, OPERATE, READ, operator_of
 from scheduling.api.etags import etag_of, unless_changed
 from scheduling.api.office_shapes import (
@@ -16,6 +17,7 @@ from scheduling.api.office_shapes import (
     NewOfficeIn,
     OfficeIn,
     OfficeOut,
+    ProcessedOut,
     StatsOut,
 )
 from scheduling.api.shapes import CONFLICTS, REFUSALS, Problem
@@ -81,7 +83,7 @@ def change_config(
     office_id: OfficeId,
     body: ConfigIn,
     response: HttpResponse,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: Annotated[str | None, Header(alias="If-Match")] = None,
 ) -> ConfigOut:
     """Change limits and policy; they hold for whatever starts next.
 
@@ -96,6 +98,14 @@ def change_config(
         check=lambda present: check(ConfigOut.of(present)),
     )
     return _tagged(ConfigOut.of(office), response)
+
+
+@router.post(
+    "/{office_id}/scheduler/process", auth=OPERATE, response={200: ProcessedOut, **REFUSALS}
+)
+def process(request: HttpRequest, office_id: OfficeId) -> ProcessedOut:
+    """Start now what may start, as a beat does by itself every second."""
+    return ProcessedOut(started=process_office(named_office(office_id), operator_of(request)))
 
 
 @router.get("/{office_id}/scheduler/stats", auth=READ, response={200: StatsOut, **REFUSALS})

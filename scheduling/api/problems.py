@@ -46,7 +46,7 @@ def answer_problems(api: NinjaAPI) -> None:
     def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         fields = (
             f"{'.'.join(str(part) for part in item['loc'][1:]) or item['loc'][0]}: "
-            + configured_redactor().text(item["msg"])
+            + configured_redactor().text(item["msg"].removeprefix("Value error, "))
             for item in error.errors
         )
         return _problem(api, request, 422, "invalid", "; ".join(fields))

@@ -1,15 +1,18 @@
 """What the API sends and takes."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from ninja import Field, Schema
-from pydantic import AwareDatetime
+from django.http import HttpRequest
+from ninja import Field, Header, Schema
+from pydantic import AwareDatetime, ValidationInfo, model_validator
 
 from scheduling.api.explain_shapes import GateOut
 from scheduling.explain.gate import Explanation
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Job, Run
+
+MOST_JOBS = 1_000
 
 
 class JobOut(Schema):
@@ -56,6 +59,27 @@ class JobOut(Schema):
         )
 
 
+class Asked(Schema):
+    """What the query of an address says; a misspelt name is refused, not passed over."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known(cls, given: Any, info: ValidationInfo) -> Any:
+        """Look at the query itself: ninja hands on only what it knows."""
+        request: HttpRequest = (info.context or {})["request"]
+        if unknown := sorted(set(request.GET) - set(cls.model_fields)):
+            known = ", ".join(sorted(cls.model_fields))
+            raise ValueError(f"{', '.join(map(repr, unknown))} is not known here: give {known}")
+        return given
+
+
+class Page(Asked):
+    """Which part of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 100
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
 class RunNow(Schema, extra="forbid"):
     """What a manual run may change."""
 
@@ -92,5 +116,9 @@ class Problem(Schema):
     message: str
 
 
-REFUSALS = {401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
+REFUSALS = {400: Problem, 401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
 CONFLICTS = {**REFUSALS, 409: Problem}
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=100)
+]

@@ -8,7 +8,8 @@ from uuid import UUID
 from ninja import Field, Schema
 
 from scheduling.actions.offices.work import LARGEST_PRIORITY, MOST_RUNS, Work
-from scheduling.api.office_shapes import A_MILLISECOND, Count, Milliseconds, Text
+from scheduling.api.office_shapes import A_MILLISECOND, WHOLE, Count, Milliseconds, Text
+from scheduling.api.shapes import Asked
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Attempt, Run
 from scheduling.states import RunState
@@ -17,7 +18,7 @@ from scheduling.storable import storable
 MOST_WAITS = 10_000  # of one run
 MOST_RUNS_LISTED = 1_000
 
-Priority = Annotated[int, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY, strict=True)]
+Priority = Annotated[int, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY, strict=True), WHOLE]
 
 
 class WorkIn(Schema, extra="forbid"):
@@ -169,13 +170,19 @@ class HandOverIn(Schema, extra="forbid"):
     assignee: Text | None = None
 
 
+class CancelFilter(Asked):
+    """What to cancel."""
+
+    submission_id: UUID | None = None
+
+
 class CancelledOut(Schema):
     """How many runs were cancelled, or told to stop."""
 
     cancelled: int
 
 
-class RunFilter(Schema, extra="forbid"):
+class RunFilter(Asked):
     """Which runs to list."""
 
     status: RunState | None = None

@@ -20,7 +20,7 @@ MOST_IN_A_ROW = 10
 
 def resolve_waiting(scope: str, *, now: datetime) -> int:
     """Make the due ones of a scope's pending runs ready; return how many."""
-    return _make_ready(Run.objects.in_scope(scope), now)
+    return make_due_ready(Run.objects.in_scope(scope), now=now)
 
 
 def pass_on_ends(scope: str, *, now: datetime) -> int:
@@ -41,9 +41,10 @@ def pass_on(run_ids: Sequence[UUID], *, now: datetime) -> int:
         unlocked = for_runs(ends, partial(unlock, now=now), now=now) if ends else []
         freed += [pk for done in unlocked for pk in done.freed]
         ends = [pk for done in unlocked for pk in done.cancelled]
-    return _make_ready(Run.objects.filter(id__in=freed), now) if freed else 0
+    return make_due_ready(Run.objects.filter(id__in=freed), now=now) if freed else 0
 
 
-def _make_ready(runs: RunQuerySet, now: datetime) -> int:
+def make_due_ready(runs: RunQuerySet, *, now: datetime) -> int:
+    """Make a page of those runs ready that wait for nothing any more; return how many."""
     due = list(runs.due(now).order_by("id").values_list("id", flat=True)[:BATCH])
     return sum(for_runs(due, partial(make_ready, now=now), now=now))

@@ -225,6 +225,9 @@ def test_everything_open_is_cancelled_of_an_office_or_of_one_submission(
     elsewhere = submit(make_office("other"), work("a"))
     turn()
     first["a"].refresh_from_db()
+    misspelt = client.post(f"{JOBS}/cancel-all?submision_id={first['a'].submission_id}")
+    assert misspelt.status_code == 422
+    assert misspelt.json()["message"].endswith("'submision_id' is not known here: give submission_id")
     path = f"{JOBS}/cancel-all?submission_id={first['a'].submission_id}"
     assert client.post(path).json() == {"cancelled": 2}
     assert set(states(first).values()) == {"cancelled cancelled by admin (test)"}
@@ -261,3 +264,19 @@ def test_an_office_is_paused_and_goes_on(client: Client, office: Office) -> None
     assert names(turn()) == ["a"]
     refused = client.patch("/api/offices/hq", {"state": "gone"}, content_type=JSON)
     assert refused.status_code == 422
+
+
+def test_who_changes_what_he_has_seen_is_told_when_it_changed_meanwhile(client: Client) -> None:
+    make_office()
+    seen = client.get(CONFIG).headers["ETag"]
+    match = {"If-Match": seen}
+    body = {"max_concurrent_jobs": 5}
+    changed = client.patch(CONFIG, body, content_type=JSON, headers=match)
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] == client.get(CONFIG).headers["ETag"] != seen
+    late = client.patch(CONFIG, {"max_concurrent_jobs": 9}, content_type=JSON, headers=match)
+    assert (late.status_code, late.json()["code"]) == (412, "changed_meanwhile")
+    assert Office.objects.get().max_concurrent == 5
+    for tags in ("*", f'"0", {changed.headers["ETag"]}'):
+        again = client.patch(CONFIG, body, content_type=JSON, headers={"If-Match": tags})
+        assert again.status_code == 200

@@ -5,12 +5,13 @@ from datetime import datetime
 import pytest
 from celery import Celery
 
+from scheduling.actions.offices import process_office
 from scheduling.clock import database_now
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.states import RunState
 from tests.cluster import Cluster, wait_for_state
-from tests.offices import make_office, submit, turn, work
+from tests.offices import OPERATOR, make_office, submit, turn, work
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -76,6 +77,18 @@ def test_a_freed_slot_goes_to_the_next_without_a_beat(
     publisher.publish([first], now=database_now())
     all_done(runs)
     assert most_at_once(runs) == 1
+
+
+def test_an_operator_starts_what_waits_without_a_beat(
+    cluster: Cluster, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_office, "current_app", publisher.app)
+    cluster.worker()
+    office = make_office(max_concurrent=1)
+    runs = submit(office, work("a"), work("b", "a"))
+    wait_for_queue(cluster)
+    assert process_office.process_office(office, OPERATOR) == 1
+    all_done(runs)
 
 
 def test_a_failure_cancels_who_waits_without_a_beat(cluster: Cluster, publisher: Publisher) -> None:

@@ -1,12 +1,17 @@
 """API tokens are shown once and kept as a digest."""
 
+import re
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from scheduling.clock import database_now
 from scheduling.models import ApiToken, AuditEntry
+from tests.conftest import JobMaker
+from tests.offices import make_office
 
 
 def created(*arguments: str) -> str:
@@ -42,3 +47,74 @@ def test_an_unknown_access_is_refused(admin_user: Any) -> None:
     del admin_user
     with pytest.raises(CommandError, match="invalid choice"):
         created("x", "--access", "root")
+
+
+def test_a_token_of_an_office_ends_and_says_where_it_holds(admin_user: Any) -> None:
+    del admin_user
+    make_office()
+    created("hq", "--access", "operate", "--scope", "real", "--office", "hq", "--days", "30")
+    token = ApiToken.objects.get()
+    assert str(token.office) == "real:hq"
+    assert token.expiry is not None
+    assert timedelta(days=29) < token.expiry - database_now() <= timedelta(days=30)
+    told = AuditEntry.objects.get(action="create_token").after
+    assert told == {"access": "operate", "scope": "real", "office_id": "hq", "days": 30}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--office", "hq"), "scope: say in which the office 'hq' is"),
+        (("--office", "hq", "--scope", "mock"), "no office 'hq' in scope 'mock'"),
+        (("--days", "0"), "days: 0 is not 1 to 36,500"),
+    ],
+)
+def test_a_token_that_cannot_be_names_the_field(
+    admin_user: Any, arguments: tuple[str, ...], says: str
+) -> None:
+    del admin_user
+    make_office()
+    with pytest.raises(CommandError, match=re.escape(says)):
+        created("x", *arguments)
+    assert not ApiToken.objects.exists()
+
+
+def test_a_token_of_an_office_opens_that_office_only(caller: Any, make_job: JobMaker) -> None:
+    make_job()
+    make_office()
+    make_office("other")
+    client = caller("admin", scope="real", office_id="hq")
+    assert client.get("/api/offices/hq").status_code == 200
+    assert client.get("/api/offices/hq/jobs").status_code == 200
+    refused = [
+        client.get("/api/offices/other"),
+        client.get("/api/offices/other/scheduler/stats"),
+        client.get("/api/offices"),
+        client.post("/api/offices", {"office_id": "mine"}, content_type="application/json"),
+        client.get("/jobs"),
+        client.post("/jobs/job/run-now"),
+    ]
+    assert {answer.status_code for answer in refused} == {403}
+    assert refused[0].json()["message"] == "this token is for the office 'hq' only"
+
+
+def test_when_a_token_was_last_used_is_kept_to_the_minute(caller: Any) -> None:
+    client = caller("read")
+    assert ApiToken.objects.get().last_used_at is None
+    client.get("/jobs")
+    first = ApiToken.objects.get().last_used_at
+    client.get("/jobs")
+    assert first is not None
+    assert ApiToken.objects.get().last_used_at == first
+    ApiToken.objects.update(last_used_at=first - timedelta(minutes=1))
+    client.get("/jobs")
+    again = ApiToken.objects.get().last_used_at
+    assert again is not None
+    assert again >= first
+
+
+def test_an_office_takes_its_tokens_with_it(caller: Any) -> None:
+    office = make_office()
+    client = caller("read", scope="real", office_id="hq")
+    office.delete()
+    assert client.get("/api/offices/hq").status_code == 401
