@@ -77,6 +77,7 @@ class Engine:
         self.cleaner = Cleaner(scope)
         self._kept_up_at = -math.inf
         self._to_do: Agenda = EVERYTHING
+        self._looked = False  # whether that is still how things are
 
     def turn(self) -> float:
         """Do a page of what is due; return for how many seconds nothing will be.
@@ -87,12 +88,9 @@ class Engine:
             began, now = time.monotonic(), database_now()
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
-            self._look(now)
-            did_something = False
+            self._looked = did_something = False
             for steps_of in (self._planning, self._starting, self._due_upkeep):
-                if self._do(steps_of(), now):
-                    did_something = True
-                    self._look(now)
+                did_something |= self._do(steps_of(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
         except Exception as error:
             # Tables that are not migrated yet, a database being restored: no reason to end a beat.
@@ -175,11 +173,17 @@ class Engine:
                 raise
             logger.exception("agenda_not_readable", extra={"scope": self.scope})
             self._to_do = EVERYTHING
+        self._looked = True
 
     def _do(self, steps: Steps, now: datetime) -> bool:
         """Run the steps in order, all of them; return whether one of them may have more to do."""
+        if not steps:
+            return False
+        if not self._looked:
+            self._look(now)
         due = [step for step in steps if not step.on or step.on & self._to_do]
         did = [self._guard(step.do, now) for step in due]
+        self._looked = not any(did)  # what was done may call for more
         return any(did)
 
     def _guard(self, do: Callable[..., object], now: datetime) -> bool:
