@@ -2,11 +2,13 @@
 
 import re
 
+from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 from ninja import NinjaAPI
 
+from scheduling.api.auth import PerToken
 from scheduling.api.jobs import router as jobs
 from scheduling.api.office_runs import router as office_runs
 from scheduling.api.offices import router as offices
@@ -16,7 +18,8 @@ api = NinjaAPI(
     title="Operations platform",
     version="1",
     openapi_url="/api/openapi.json",
-    docs_url=None,  # its page loads assets from elsewhere
+    docs_url=None,  # its page loads assets from elsewhere; ours is `api_docs`
+    throttle=PerToken(settings.OPS_API_RATE),
 )
 api.add_router("", jobs)
 api.add_router("/api/offices", offices)

@@ -56,6 +56,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_TARGETS: Json[dict[str, Target]] = {}
     OPS_ADOPT_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
     OPS_UNTRACKED_QUEUES: list[str] = []
+    OPS_API_RATE: str = Field(default="100/s", pattern=r"^[1-9][0-9]{0,6}/[smhd]$")
     OPS_WORKER_CONCURRENCY: int = Field(default=2, ge=1, le=512)
     OPS_DEPLOYMENT: str = Field(default="", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     OPS_STOP_SECONDS: float | None = Field(default=None, ge=0, le=86_400)

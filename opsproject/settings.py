@@ -1,6 +1,7 @@
 """Django and Celery settings under their standard names; what operators may set is in `env.py`."""
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_htmx",
     "health_check",
+    "axes",
     "scheduling",
     "retention",
     "maintenance",
@@ -137,6 +139,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "opsproject.api.ApiRefusals",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "opsproject.urls"
 ASGI_APPLICATION = "opsproject.asgi.application"
@@ -160,6 +163,18 @@ WHITENOISE_USE_FINDERS = True  # the platform starts without a collectstatic ste
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "status"
 LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Who guesses is shut out from where he guesses; whose name it is can still sign in elsewhere.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # who signed in when is not kept
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -184,6 +199,7 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.OPS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.OPS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.OPS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.OPS_HTTPS else None
+OPS_API_RATE = ENV.OPS_API_RATE
 OPS_FLOWER_URL = ENV.OPS_FLOWER_URL.get_secret_value() if ENV.OPS_FLOWER_URL else ""
 
 # --- time and language --------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """Every error of the API in one shape, with a stable code; what quotes input is redacted."""
 
 import logging
+from math import ceil
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from scheduling.errors import (
     ChangedMeanwhile,
@@ -62,6 +63,14 @@ def answer_problems(api: NinjaAPI) -> None:
         code = CODES.get(error.status_code, "refused")
         text = configured_redactor().text(str(error))
         return _problem(api, request, error.status_code, code, text)
+
+    @api.exception_handler(Throttled)
+    def too_many(request: HttpRequest, error: Throttled) -> HttpResponse:
+        seconds = ceil(error.wait or 1)
+        remedy = f"too many requests with this token: wait {seconds} s, or raise OPS_API_RATE"
+        answer = _problem(api, request, 429, "too_many_requests", remedy)
+        answer["Retry-After"] = str(seconds)
+        return answer
 
     @api.exception_handler(RequestDataTooBig)
     def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:

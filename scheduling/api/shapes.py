@@ -116,7 +116,7 @@ class Problem(Schema):
     message: str
 
 
-REFUSALS = {400: Problem, 401: Problem, 403: Problem, 404: Problem, 413: Problem, 422: Problem}
+REFUSALS = dict.fromkeys((400, 401, 403, 404, 413, 422, 429), Problem)
 CONFLICTS = {**REFUSALS, 409: Problem}
 
 IdempotencyKey = Annotated[

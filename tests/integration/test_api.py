@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from opsproject.api import api
 from scheduling.clock import database_now
 from scheduling.models import ApiToken, AuditEntry, Pause, Run
 from tests.conftest import JobMaker
@@ -150,3 +151,16 @@ def test_the_401_says_how_to_come_in(client: Client, db: None) -> None:
 def test_the_api_describes_itself(client: Client, db: None) -> None:
     del db
     assert "/jobs/{job_id}/run-now" in client.get("/api/openapi.json").json()["paths"]
+
+
+def test_a_token_that_asks_too_often_waits_and_others_do_not(
+    caller: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.throttle, "num_requests", 3)
+    monkeypatch.setattr(api.throttle, "duration", 60)
+    busy, other = caller("read"), caller("read")
+    answers = [busy.get("/jobs") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["code"] == "too_many_requests"
+    assert 0 < int(answers[3].headers["Retry-After"]) <= 60
+    assert other.get("/jobs").status_code == 200

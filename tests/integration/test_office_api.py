@@ -227,7 +227,9 @@ def test_everything_open_is_cancelled_of_an_office_or_of_one_submission(
     first["a"].refresh_from_db()
     misspelt = client.post(f"{JOBS}/cancel-all?submision_id={first['a'].submission_id}")
     assert misspelt.status_code == 422
-    assert misspelt.json()["message"].endswith("'submision_id' is not known here: give submission_id")
+    assert misspelt.json()["message"].endswith(
+        "'submision_id' is not known here: give submission_id"
+    )
     path = f"{JOBS}/cancel-all?submission_id={first['a'].submission_id}"
     assert client.post(path).json() == {"cancelled": 2}
     assert set(states(first).values()) == {"cancelled cancelled by admin (test)"}
