@@ -1,5 +1,6 @@
 """The API's document as a page of our own: ninja's loads its assets from elsewhere."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +9,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from opsproject.api import api
 
 Part = Mapping[str, Any]
+
+REFUSED_FROM = 400
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,12 @@ class Operation:
     tag: str
     method: str
     path: str
-    summary: str
-    more: str
+    summary: SafeString
+    more: SafeString
     parameters: tuple[Field, ...]
     body: tuple[Field, ...]
     answers: tuple[tuple[str, str], ...]
+    refusals: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Shape:
     """What is sent or answered as one JSON object."""
 
     name: str
-    says: str
+    says: SafeString
     fields: tuple[Field, ...]
 
 
@@ -64,7 +70,7 @@ def _shapes() -> list[Shape]:
     document = api.get_openapi_schema()
     shapes: dict[str, Part] = document["components"]["schemas"]
     return [
-        Shape(name, shape.get("description", ""), tuple(_fields(document, shape)))
+        Shape(name, _marked(shape.get("description", "")), tuple(_fields(document, shape)))
         for name, shape in sorted(shapes.items())
         if "properties" in shape
     ]
@@ -79,13 +85,16 @@ def _operations(document: Part) -> Iterator[Operation]:
                 tag=told["tags"][0],
                 method=method.upper(),
                 path=path,
-                summary=summary,
-                more=more,
+                summary=_marked(summary),
+                more=_marked(more),
                 parameters=tuple(_parameters(document, told)),
                 body=tuple(_body(document, told)),
                 answers=tuple(
-                    (str(status), _answer(answer)) for status, answer in told["responses"].items()
+                    (str(status), _answer(answer))
+                    for status, answer in told["responses"].items()
+                    if int(status) < REFUSED_FROM
                 ),
+                refusals=tuple(sorted(s for s in map(int, told["responses"]) if s >= REFUSED_FROM)),
             )
 
 
@@ -138,6 +147,11 @@ def _says(schema: Part) -> str:
     default = schema.get("default")
     told = schema.get("description", "")
     return told if default in (None, "", [], {}) else f"{told} Default {default}.".strip()
+
+
+def _marked(text: str) -> SafeString:
+    """Return a docstring's text with what stands in backticks as code."""
+    return mark_safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S308 escaped
 
 
 def _answer(answer: Part) -> str:
