@@ -1,13 +1,15 @@
 """Bearer tokens: looked up by their digest, judged by access, scope, office and expiry."""
 
+import time
 from datetime import timedelta
 
+from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from knox.crypto import hash_token
 from ninja.errors import HttpError
 from ninja.security import HttpBearer
-from ninja.throttling import AuthRateThrottle
+from ninja.throttling import BaseThrottle
 
 from scheduling.actions.audit import Operator
 from scheduling.clock import database_now
@@ -16,6 +18,7 @@ from scheduling.models import ApiToken
 from scheduling.models.token import Access
 
 LEVELS = tuple(Access)
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 A_MINUTE = timedelta(minutes=1)  # a token in use is not written at every request
 
 
@@ -51,13 +54,27 @@ def _office_asked_for(request: HttpRequest) -> str | None:
     return None if match is None else match.kwargs.get("office_id")
 
 
-class PerToken(AuthRateThrottle):
-    """So many requests of one token, counted by each web process for itself."""
+class PerToken(BaseThrottle):
+    """So many requests of one token in each second, minute, hour or day, by each web process.
 
-    def get_cache_key(self, request: HttpRequest) -> str:
-        """Count by the token's row: names need not differ."""
-        token: ApiToken = request.auth  # type: ignore[attr-defined] # set by the authentication
-        return f"api-requests:{token.pk}"
+    Ninja's own keep the time of every request, and which token asks on themselves: the threads of
+    a web process would mix them.
+    """
+
+    def __init__(self, rate: str) -> None:
+        most, _, period = rate.partition("/")
+        self.most, self.seconds = int(most), SECONDS[period]
+
+    def allow_request(self, request: HttpRequest) -> bool:
+        """Count a request of the token that the authentication has found."""
+        token: ApiToken = request.auth  # type: ignore[attr-defined]
+        key = f"api-requests:{token.pk}:{int(time.time() // self.seconds)}"
+        cache.add(key, 0, self.seconds)
+        return cache.incr(key) <= self.most
+
+    def wait(self) -> float:
+        """Return for how many seconds nothing more is taken."""
+        return self.seconds - time.time() % self.seconds
 
 
 READ, OPERATE, ADMIN = (TokenAuth(access) for access in LEVELS)

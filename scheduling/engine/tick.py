@@ -89,7 +89,7 @@ class Engine:
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
             self._looked = did_something = False
-            for steps_of in (self._planning, self._starting, self._due_upkeep):
+            for steps_of in (self._following, self._planning, self._starting, self._due_upkeep):
                 did_something |= self._do(steps_of(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
         except Exception as error:
@@ -101,10 +101,13 @@ class Engine:
         connection.close()
         return OUTAGE_WAIT_SECONDS
 
+    def _following(self) -> Steps:
+        """What others have changed comes first: it may be due at once."""
+        return (Step(self._follow_schedules),)
+
     def _planning(self) -> Steps:
         """What turns a due tick into a run; each returns whether there may be more."""
         return (
-            Step(self._follow_schedules),
             Step(partial(end_pauses, self.scope), on={Occasion.PAUSE_OVER}),
             Step(partial(plan_due_jobs, self.scope), on={Occasion.JOB_DUE}),
             Step(self._tend_chains, on={Occasion.JOB_DUE}),
@@ -177,13 +180,11 @@ class Engine:
 
     def _do(self, steps: Steps, now: datetime) -> bool:
         """Run the steps in order, all of them; return whether one of them may have more to do."""
-        if not steps:
-            return False
-        if not self._looked:
+        if not self._looked and any(step.on for step in steps):
             self._look(now)
         due = [step for step in steps if not step.on or step.on & self._to_do]
         did = [self._guard(step.do, now) for step in due]
-        self._looked = not any(did)  # what was done may call for more
+        self._looked &= not any(did)  # what was done may call for more
         return any(did)
 
     def _guard(self, do: Callable[..., object], now: datetime) -> bool:
@@ -195,6 +196,7 @@ class Engine:
                 raise
             name = getattr(do, "func", do).__name__
             logger.exception("engine_step_failed", extra={"step": name, "scope": self.scope})
+            self._looked = False  # it may have done a part
         return False
 
     def _seconds_until_due(self, now: datetime, began: float) -> float:

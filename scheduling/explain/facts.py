@@ -12,6 +12,11 @@ from scheduling.engine.slots import offices_of
 from scheduling.models import Job, Office, RoleLimit, Run, RunDependency, WorkerProcess
 from scheduling.states import RunState
 
+OF_A_HOLDER = (
+    *("name", "scope", "state", "job_id", "office_id", "role"),
+    *("queued_at", "started_at"),
+)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -68,7 +73,7 @@ def _holders(runs: Sequence[Run], offices: dict[tuple[str, int | None], Office])
     theirs = Q(job_id__in={run.job_id for run in runs if run.job_id is not None})
     for scope, office_pk in offices:
         theirs |= Q(scope=scope, office=office_pk)
-    held = Run.objects.holding_slot().filter(theirs).select_related("job")
+    held = Run.objects.holding_slot().filter(theirs).only(*OF_A_HOLDER)
     return list(held.order_by("queued_at", "id"))
 
 
@@ -85,6 +90,9 @@ def _unmet(runs: Sequence[Run]) -> dict[UUID, list[Run]]:
     if waiting:
         edges = RunDependency.objects.filter(run__in=waiting, met_at=None)
         edges = edges.exclude(depends_on__state=RunState.DONE)
-        for edge in edges.select_related("depends_on").order_by("depends_on"):
+        awaited = edges.select_related("depends_on").only(
+            "run_id", "depends_on__name", "depends_on__state"
+        )
+        for edge in awaited.order_by("depends_on"):
             unmet[edge.run_id].append(edge.depends_on)
     return unmet

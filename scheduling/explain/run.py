@@ -3,15 +3,26 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from scheduling.engine.publishing.message import is_routed
 from scheduling.explain.facts import Facts
 from scheduling.explain.gate import Explanation, Gate, closed, opened
 from scheduling.models import Office, Run
 from scheduling.models.office import OfficeState
 from scheduling.queues import is_own_queue
 from scheduling.states import FINAL, RunState
+from scheduling.transitions import BEFORE_THE_START
 
 INSTANT = "%Y-%m-%d %H:%M:%S %Z"
-NO_BEAT = "if this lasts, start a beat: celery -A opsproject beat"
+NO_BEAT = (
+    "if this lasts, start a beat: celery -A opsproject beat; "
+    "if one is there, see on the health page whether the broker answers"
+)
+# Of a run, so that one column that cannot be read hides nothing here.
+EXPLAINED = (
+    *("name", "scope", "job_id", "office_id", "role", "state", "reason", "queue", "routing"),
+    *("unmet", "attempt", "error", "error_code", "created_at", "not_before", "next_attempt_at"),
+    *("ready_at", "expires_at", "queued_at", "published_at", "started_at"),
+)
 MOST_NAMED = 20  # dependencies and holders that are named one by one
 
 
@@ -85,7 +96,7 @@ def _time(run: Run, now: datetime) -> Gate:
             "retry",
             f"attempt {run.attempt} failed{why}; the next one has its time",
             until=run.next_attempt_at,
-            remedy="retry it now in the admin or over the API",
+            remedy="wait, or cancel it and then retry it",
         )
     if run.not_before is not None and run.not_before > now:
         return closed("not_before", "its time has not come", until=run.not_before)
@@ -149,7 +160,8 @@ def _beat(run: Run) -> Gate:
         if run.state == RunState.READY
         else "it waits for nothing any more: the next turn of a beat makes it ready"
     )
-    return closed("beat", says, since=run.ready_at or run.created_at, remedy=NO_BEAT)
+    since = run.ready_at or run.created_at
+    return closed("beat", says + _given_up(run), since=since, remedy=NO_BEAT)
 
 
 def _holder(run: Run) -> str:
@@ -162,36 +174,38 @@ def _name(run: Run) -> str:
 
 
 def _queued(run: Run, facts: Facts) -> Iterator[Gate]:
+    refused = run.error if run.error_code in BEFORE_THE_START else ""
     if run.published_at is None:
         yield closed(
             "message",
-            run.error or "the broker has not taken its message yet",
+            refused or "the broker has not taken its message yet",
             since=run.queued_at,
-            remedy="see on the health page whether the broker answers",
+            remedy="do what the text says"
+            if refused
+            else "see on the health page whether the broker answers",
         )
         return
-    yield opened("message", f"its message is on the queue {run.queue}")
-    yield _worker(run, facts)
+    yield opened("message", f"its message went to {_address(run)}")
+    says, remedy = _waits_for(run, refused, facts)
+    yield closed("worker", says + _given_up(run), since=run.published_at, remedy=remedy)
 
 
-def _worker(run: Run, facts: Facts) -> Gate:
-    serving = facts.serving(run.queue)
-    says, remedy = _waits_for(run, sum(worker.concurrency for worker in serving))
-    return closed("worker", says, since=run.published_at, until=_expiry(run), remedy=remedy)
+def _address(run: Run) -> str:
+    if is_routed(run):
+        return f"the exchange {run.routing['exchange']}, key {run.routing['routing_key']}"
+    return f"the queue {run.queue}"
 
 
-def _waits_for(run: Run, processes: int) -> tuple[str, str]:
-    if run.error_code and run.error:
-        return run.error, "start a worker that knows its task and serves its queue"
-    if processes:
+def _waits_for(run: Run, refused: str, facts: Facts) -> tuple[str, str]:
+    """Return what a message waits for, and what would help."""
+    if refused:
+        return refused, "start a worker that knows its task and serves its queue"
+    if is_routed(run) or not is_own_queue(run.queue, run.scope):
+        return f"whoever takes from {_address(run)} has not", "see whether its workers are alive"
+    if processes := sum(worker.concurrency for worker in facts.serving(run.queue)):
         return (
             f"its message waits for one of {processes} processes on the queue {run.queue}",
             "if they are busy for long, start another worker",
-        )
-    if not is_own_queue(run.queue, run.scope):
-        return (
-            f"its message waits on the queue {run.queue}, which others serve",
-            "see whether they are alive",
         )
     return (
         f"no live worker serves the queue {run.queue}",
@@ -199,6 +213,8 @@ def _waits_for(run: Run, processes: int) -> tuple[str, str]:
     )
 
 
-def _expiry(run: Run) -> datetime | None:
-    """When it is given up: only a first attempt expires (SPEC A9)."""
-    return run.expires_at if run.attempt <= 1 else None
+def _given_up(run: Run) -> str:
+    """Say when it expires; only a first attempt does (SPEC A9)."""
+    if run.expires_at is None or run.attempt > 1:
+        return ""
+    return f"; it is given up at {run.expires_at:{INSTANT}}"

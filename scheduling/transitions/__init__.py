@@ -16,6 +16,7 @@ from scheduling.transitions.claiming import claim
 from scheduling.transitions.finishing import end_stopping, finish, lose, release
 from scheduling.transitions.handing_over import hand_over, mark_sent, unmark_sent
 from scheduling.transitions.noting import (
+    BEFORE_THE_START,
     NOT_PUBLISHED,
     NOT_SERVED,
     UNKNOWN_TASK,
@@ -34,6 +35,7 @@ from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
     "ANY",
+    "BEFORE_THE_START",
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
     "NOT_SERVED",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -41,8 +42,8 @@ def test_the_command_says_who_paused_a_job_and_what_would_open_it(
     assert lines[4] == "  to change that: resume it, or run it now"
     assert [line.split()[:2] for line in lines[8:]] == [
         ["enabled", "open"],
-        ["schedule", "open"],
         ["paused", "CLOSED"],
+        ["schedule", "open"],
         ["breaker", "open"],
         ["due", "CLOSED"],
     ]
@@ -127,13 +128,19 @@ def test_a_message_that_nobody_takes_says_who_is_missing(make_job: JobMaker) -> 
 def test_a_job_whose_schedule_is_spent_or_gone_says_so(make_job: JobMaker) -> None:
     spent = make_job("spent")
     Job.objects.filter(pk=spent.pk).update(enabled=False, one_off=True, next_due_at=None)
+    run = trigger_run(spent, OPERATOR)
+    cancel_runs([run.pk], OPERATOR)
+    Run.objects.update(scheduled_for=database_now())
+    never = make_job("never")
+    Job.objects.filter(pk=never.pk).update(enabled=False, one_off=True, next_due_at=None)
     by_hand = make_job("by-hand", every=None)
     overdue = make_job("overdue")
     Job.objects.filter(pk=overdue.pk).update(next_due_at=database_now() - timedelta(minutes=5))
-    jobs = [Job.objects.get(pk=job.pk) for job in (spent, by_hand, overdue)]
+    jobs = [Job.objects.get(pk=job.pk) for job in (spent, never, by_hand, overdue)]
     blocking = [found.blocking for found in explain_jobs(jobs, now=database_now())]
     assert [gate and (gate.name, gate.says) for gate in blocking] == [
         ("enabled", "it was to run once, and has"),
+        ("enabled", "it is disabled"),
         ("schedule", "it has no schedule to come: only run-now starts it"),
         ("beat", "no beat has planned what fell due"),
     ]
@@ -148,6 +155,46 @@ def test_a_retry_says_what_failed_and_when_it_is_tried_again(make_job: JobMaker)
     assert gate.name == "retry"
     assert gate.says == "attempt 1 failed: NETWORK_ERROR; the next one has its time"
     assert gate.until is not None
+
+
+def test_what_failed_before_is_not_told_of_the_next_attempt(make_job: JobMaker) -> None:
+    run = trigger_run(make_job(max_retries=3, retry_base=timedelta(0)), OPERATOR)
+    turn()
+    end(run, Outcome.FAILED, code="boom", retryable=True)
+    turn()
+    gate = explain_run(Run.objects.get(pk=run.pk), now=database_now()).blocking
+    assert gate is not None
+    assert (gate.name, gate.says) == ("message", "the broker has not taken its message yet")
+
+
+def test_a_paused_chain_is_paused_above_all(make_job: JobMaker) -> None:
+    job = make_job(reschedule_mode="queue")
+    pause_job(job, OPERATOR, reason="maintenance")
+    found = explain_job(Job.objects.get(pk=job.pk), now=database_now())
+    assert [gate.name for gate in found.gates if not gate.open] == ["paused"]
+
+
+def test_a_message_to_an_exchange_waits_for_whoever_is_bound_there(make_job: JobMaker) -> None:
+    job = make_job()
+    Job.objects.filter(pk=job.pk).update(routing={"exchange": "x", "routing_key": "k"})
+    run = trigger_run(Job.objects.get(pk=job.pk), OPERATOR)
+    turn()
+    Run.objects.update(published_at=database_now())
+    gate = explain_run(Run.objects.get(pk=run.pk), now=database_now()).blocking
+    assert gate is not None
+    assert gate.says == "whoever takes from the exchange x, key k has not"
+
+
+def test_a_run_that_cannot_be_read_hides_no_job(caller: Any, make_job: JobMaker) -> None:
+    run = trigger_run(make_job(), OPERATOR)
+    begin(*turn())
+    with connection.cursor() as cursor:
+        key = run.pk.hex if connection.vendor == "sqlite" else run.pk
+        value = "'soon'" if connection.vendor == "sqlite" else "interval '9999999 years'"
+        sql = f"UPDATE scheduling_run SET timeout = {value} WHERE id = %s"  # noqa: S608 ours
+        cursor.execute(sql, [key])
+    answer = caller("read").get("/jobs")
+    assert (answer.status_code, answer.json()[0]["blocking"]) == (200, None)
 
 
 def test_many_jobs_are_explained_in_as_many_queries_as_few(

@@ -29,6 +29,7 @@ from scheduling.transitions import hand_over
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_SECONDS = 3.0
+LONG_AGO_SECONDS = 4 * SWEEP_EVERY_SECONDS  # what was seen before then were other messages
 FIRST_WAIT = timedelta(seconds=4)  # a message younger than this may still be on its way
 MOST_A_SWEEP = 500
 MOST_QUEUES = 200  # looked at in one sweep, by turns: each is a question to the broker
@@ -49,6 +50,8 @@ class MissingMessages:
         """Send again what two sweeps found missing; return how many messages."""
         if self._swept_at is not None and monotonic - self._swept_at < SWEEP_EVERY_SECONDS:
             return 0
+        if self._swept_at is not None and monotonic - self._swept_at > LONG_AGO_SECONDS:
+            self._before, self._this_round = Counter(), Counter()
         self._swept_at = monotonic
         queues = self._next_queues(now)
         if publisher.serving is not None:

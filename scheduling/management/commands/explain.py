@@ -12,7 +12,7 @@ from scheduling.clock import database_now
 from scheduling.conf import conf
 from scheduling.explain.gate import Explanation, Gate
 from scheduling.explain.job import explain_job
-from scheduling.explain.run import explain_run
+from scheduling.explain.run import EXPLAINED, explain_run
 from scheduling.models import Job, Run
 from scheduling.storable import storable
 from scheduling.table import table
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 def _explained(name: str, *, now: datetime) -> Explanation:
     scope = conf.SCHEDULER_SCOPE
     if (run_id := _run_id(name)) is not None:
-        run = Run.objects.in_scope(scope).filter(pk=run_id).select_related("worker").first()
+        run = Run.objects.in_scope(scope).filter(pk=run_id).only(*EXPLAINED).first()
         if run is not None:
             return explain_run(run, now=now)
     job = Job.objects.in_scope(scope).filter(job_id=storable(name)).first()
