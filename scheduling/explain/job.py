@@ -86,11 +86,18 @@ def _spent(jobs: Sequence[Job]) -> set[int]:
 
 
 def _gates(job: Job, standing: _Standing, now: datetime) -> Iterator[Gate]:
-    yield _enabled(job, standing)
-    yield _paused(standing.pause, now)
-    yield _schedule(job, standing)
-    yield _breaker(job, standing, now)
-    yield from _due(job, now)
+    waits = [
+        _enabled(job, standing),
+        _paused(standing.pause, now),
+        _schedule(job, standing),
+        _breaker(job, standing, now),
+        *_due(job, now),
+    ]
+    yield from waits
+    if all(gate.open for gate in waits):
+        yield closed(
+            "beat", "no beat has planned what fell due", since=job.next_due_at, remedy=NO_BEAT
+        )
 
 
 def _enabled(job: Job, standing: _Standing) -> Gate:
@@ -148,15 +155,8 @@ def _breaker(job: Job, standing: _Standing, now: datetime) -> Gate:
 def _due(job: Job, now: datetime) -> Iterator[Gate]:
     if job.next_due_at is None:
         return
-    if job.next_due_at > now:
-        yield closed(
-            "due", "its next tick is still to come", until=job.next_due_at, remedy="run it now"
-        )
-        return
-    yield opened("due", "it is due")
-    yield closed(
-        "beat",
-        "no beat has planned what fell due",
-        since=job.next_due_at,
-        remedy=NO_BEAT,
-    )
+    if job.next_due_at <= now:
+        yield opened("due", "it is due")
+    else:
+        says = "its next tick is still to come"
+        yield closed("due", says, until=job.next_due_at, remedy="run it now")

@@ -56,14 +56,17 @@ def _note(run: Run) -> str:
 def _gates(run: Run, facts: Facts, now: datetime) -> Iterator[Gate]:
     match run.state:
         case RunState.PENDING:
-            yield from _dependencies(run, facts)
-            yield _time(run, now)
-            yield from _slots(run, facts)
-            yield _beat(run)
+            waits = [*_dependencies(run, facts), _time(run, now), *_slots(run, facts)]
+            yield from waits
+            if all(gate.open for gate in waits):
+                yield _beat(run)
         case RunState.READY:
-            yield from _slots(run, facts)
-            yield _order(run, facts)
-            yield _beat(run)
+            waits = [*_slots(run, facts)]
+            if all(gate.open for gate in waits):
+                waits.append(_order(run, facts))
+            yield from waits
+            if all(gate.open for gate in waits):
+                yield _beat(run)
         case RunState.QUEUED:
             yield from _queued(run, facts)
         case RunState.STOPPING:
@@ -135,11 +138,12 @@ def _limit(name: str, whose: str, most: int, held: Sequence[Run], setting: str) 
     if len(held) < most:
         return opened(name, f"{whose} has {most - len(held)} of {most} slots free")
     holders = ", ".join(_holder(run) for run in held[:MOST_NAMED])
+    slots = "its one slot" if most == 1 else f"all {most} slots"
     return closed(
         name,
-        f"{whose} has all {most} slots taken: {holders}",
+        f"{whose} has {slots} taken: {holders}",
         since=max(filter(None, (run.queued_at for run in held)), default=None),
-        remedy=f"wait for one of them, cancel it, or raise {setting}",
+        remedy=f"wait for what holds it, cancel that, or raise {setting}",
     )
 
 
