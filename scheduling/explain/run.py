@@ -34,8 +34,10 @@ def explain_run(run: Run, *, now: datetime) -> Explanation:
 
 def explain_runs(runs: Sequence[Run], *, now: datetime) -> list[Explanation]:
     """Return it of many runs, in their order, at the cost of one."""
-    facts = Facts.of(runs) if runs else None
-    return [_explain(run, facts, now) for run in runs if facts is not None]
+    if not runs:
+        return []
+    facts = Facts.of(runs)
+    return [_explain(run, facts, now) for run in runs]
 
 
 def _explain(run: Run, facts: Facts, now: datetime) -> Explanation:

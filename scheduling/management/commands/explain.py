@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,14 +11,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 from scheduling.clock import database_now
 from scheduling.conf import conf
-from scheduling.explain.gate import Explanation, Gate
+from scheduling.explain.gate import Explanation
 from scheduling.explain.job import explain_job
-from scheduling.explain.run import EXPLAINED, explain_run
+from scheduling.explain.run import EXPLAINED, INSTANT, explain_run
 from scheduling.models import Job, Run
 from scheduling.storable import storable
 from scheduling.table import table
-
-INSTANT = "%Y-%m-%d %H:%M:%S %Z"
 
 
 class Command(BaseCommand):
@@ -60,21 +59,9 @@ def _run_id(name: str) -> UUID | None:
 
 
 def _as_json(found: Explanation) -> str:
-    gates = [_gate_as_json(gate) for gate in found.gates]
-    blocking = _gate_as_json(found.blocking) if found.blocking else None
-    told = {"what": found.what, "state": found.state, "note": found.note}
-    return json.dumps({**told, "blocking": blocking, "gates": gates}, indent=2)
-
-
-def _gate_as_json(gate: Gate) -> dict[str, Any]:
-    return {
-        "name": gate.name,
-        "open": gate.open,
-        "says": gate.says,
-        "since": gate.since.isoformat() if gate.since else None,
-        "until": gate.until.isoformat() if gate.until else None,
-        "remedy": gate.remedy,
-    }
+    blocking = asdict(found.blocking) if found.blocking else None
+    told = {**asdict(found), "blocking": blocking}
+    return json.dumps(told, indent=2, default=datetime.isoformat)
 
 
 def _as_text(found: Explanation) -> str:
