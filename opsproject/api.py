@@ -9,10 +9,14 @@ from django.utils.deprecation import MiddlewareMixin
 from ninja import NinjaAPI
 
 from scheduling.api.auth import PerToken
+from scheduling.api.events import of_an_office as events_of_an_office
+from scheduling.api.events import router as events
 from scheduling.api.jobs import router as jobs
 from scheduling.api.office_runs import router as office_runs
 from scheduling.api.offices import router as offices
 from scheduling.api.problems import answer_problems
+from scheduling.api.reports import router as reports
+from scheduling.api.webhooks import router as webhooks
 
 api = NinjaAPI(
     title="Operations platform",
@@ -22,8 +26,12 @@ api = NinjaAPI(
     throttle=PerToken(settings.OPS_API_RATE),
 )
 api.add_router("", jobs)
+api.add_router("/api/runs", reports)
+api.add_router("/api/events", events)
+api.add_router("/api/offices", events_of_an_office)
 api.add_router("/api/offices", offices)
 api.add_router("/api/offices", office_runs)
+api.add_router("/api/webhooks", webhooks)
 answer_problems(api)
 
 CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -56,6 +56,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_TARGETS: Json[dict[str, Target]] = {}
     OPS_ADOPT_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
     OPS_UNTRACKED_QUEUES: list[str] = []
+    OPS_WEBHOOK_HOSTS: list[str] = []
     OPS_API_RATE: str = Field(default="100/s", pattern=r"^[1-9][0-9]{0,6}/[smhd]$")
     OPS_WORKER_CONCURRENCY: int = Field(default=2, ge=1, le=512)
     OPS_DEPLOYMENT: str = Field(default="", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
@@ -99,7 +100,9 @@ class Environment(BaseModel, extra="ignore", frozen=True):
             raise ValueError("use https://key@host/number, as Sentry shows it") from None
         return value
 
-    @field_validator("OPS_ALLOWED_HOSTS", "OPS_UNTRACKED_QUEUES", mode="before")
+    @field_validator(
+        "OPS_ALLOWED_HOSTS", "OPS_UNTRACKED_QUEUES", "OPS_WEBHOOK_HOSTS", mode="before"
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):

@@ -201,6 +201,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if ENV.OPS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.OPS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.OPS_HTTPS else None
 OPS_API_RATE = ENV.OPS_API_RATE
+OPS_WEBHOOK_HOSTS = ENV.OPS_WEBHOOK_HOSTS
 OPS_FLOWER_URL = ENV.OPS_FLOWER_URL.get_secret_value() if ENV.OPS_FLOWER_URL else ""
 
 # --- time and language --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from scheduling.actions.sync_targets import sync_targets
 from scheduling.conf import conf
+from scheduling.engine.events.webhook_sender import WebhookSender
 from scheduling.engine.tick import Engine
 from scheduling.engine.worker_watch import WorkerWatch
 from scheduling.errors import SchedulingError
@@ -29,7 +30,7 @@ class LedgerScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._targets_known = False
         self._turns: WholeTurns | None = None
-        self._watch = WorkerWatch(conf.SCHEDULER_SCOPE)
+        self._aside = (WorkerWatch(conf.SCHEDULER_SCOPE), WebhookSender(conf.SCHEDULER_SCOPE))
         super().__init__(*args, **kwargs)
         _keep_waits_short(self.app)
         self.max_interval = conf.SCHEDULER_TICK_SECONDS  # type: ignore[assignment] # may be a float
@@ -47,7 +48,8 @@ class LedgerScheduler(Scheduler):
         if self._turns is None:  # only now has Celery set its handlers
             self._turns = WholeTurns()
             self._turns.guard_signals()
-            self._watch.start()
+            for thread in self._aside:
+                thread.start()
         with self._turns.turn():
             if not self._targets_known:
                 self._learn_targets()
@@ -65,8 +67,9 @@ class LedgerScheduler(Scheduler):
         self._targets_known = True
 
     def close(self) -> None:
-        """Watch no longer; Celery calls this as the beat ends, maybe twice."""
-        self._watch.stop()
+        """End what goes on beside the turns; Celery calls this as the beat ends, maybe twice."""
+        for thread in self._aside:
+            thread.stop()
         super().close()
 
     def sync(self) -> None:

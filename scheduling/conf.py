@@ -29,11 +29,13 @@ class SchedulingSettings:
     """What the app reads, and nothing else of it reads Django's settings for this."""
 
     SCHEDULER_SCOPE = Setting("real")
+    SCHEDULER_TIMEZONE = Setting("UTC")
     SCHEDULER_TICK_SECONDS = Setting(1.0)
     OPS_LEDGER_DAYS = Setting(90)
     OPS_TARGETS = Setting[Mapping[str, Any]]({})
     OPS_ADOPT_SCOPE = Setting("real")
     OPS_UNTRACKED_QUEUES = Setting[Sequence[str]](())
+    OPS_WEBHOOK_HOSTS = Setting[Sequence[str]](())
     OPS_DEPLOYMENT = Setting("")
     OPS_STOP_SECONDS = Setting(0.0)
     OPS_REDACTION_PATTERNS = Setting[Sequence[str]](())

@@ -14,8 +14,11 @@ SchedulingError
 ├── SubmissionUnderway the first request with this idempotency key is still at work
 ├── InvalidToken       a token cannot be made like that; names the field
 ├── ChangedMeanwhile   what is to be changed is no longer what the caller has seen
+├── UnknownWebhook     the scope has no webhook of that id
+├── InvalidWebhook     a field does not fit; names it
 ├── UnknownRun         the office has no run of that id
 ├── NotPossible        a run is not in a state for it; names the state
+├── NotYours           an attempt is another worker's, or over; its message is to be dropped
 ├── IllegalTransition  a run cannot go from one state to another
 ├── FenceRequired      a worker without the fence took a message for several runs
 └── TargetError        a standing job's callable cannot be loaded
@@ -157,6 +160,27 @@ class InvalidToken(SchedulingError):  # noqa: N818
         self.field = field
 
 
+class UnknownWebhook(SchedulingError):  # noqa: N818
+    """The scope has no webhook of that id."""
+
+    code = "unknown_webhook"
+
+    def __init__(self, scope: str, webhook_id: int) -> None:
+        super().__init__(
+            f"no webhook {webhook_id} in scope {scope!r}: list them with GET /api/webhooks"
+        )
+
+
+class InvalidWebhook(SchedulingError):  # noqa: N818
+    """A value does not fit; `field` names it."""
+
+    code = "invalid_webhook"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
 class ChangedMeanwhile(SchedulingError):  # noqa: N818
     """What is to be changed is no longer what the caller has seen."""
 
@@ -182,6 +206,18 @@ class NotPossible(SchedulingError):  # noqa: N818
     """A run is not in a state for what is asked; the text names the state and the remedy."""
 
     code = "not_possible"
+
+
+class NotYours(SchedulingError):  # noqa: N818
+    """An attempt is not its reporter's to start, or no longer his: what he says is of no use."""
+
+    code = "not_yours"
+
+    def __init__(self, fence: object) -> None:
+        super().__init__(
+            f"attempt {fence} is over, was given to somebody else, or may not start now: "
+            "drop its message and stop what you do for it"
+        )
 
 
 class IllegalTransition(SchedulingError):  # noqa: N818

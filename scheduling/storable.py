@@ -54,3 +54,15 @@ def _problem_of_leaf(value: Any) -> str:
     if value is not None and not isinstance(value, str | int | float):
         return f"has a {type(value).__name__}, which JSON cannot say: use texts, numbers and lists"
     return ""
+
+
+def encode_result(result: Any) -> str:
+    """Return an attempt's result as JSON text of at most 64 KiB; what does not fit is described."""
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return json.dumps({"unserializable": type(result).__name__, "why": str(error)[:200]})
+    size = len(text.encode())
+    if size > LARGEST_BYTES:
+        return json.dumps({"too_large_bytes": size, "limit_bytes": LARGEST_BYTES})
+    return text

@@ -8,10 +8,12 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import POLICY_FIELDS, change_policy
 from scheduling.actions.create_job import NewJob, create_job
+from scheduling.actions.create_token import NewToken, create_token
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.schedules import Schedule
 from scheduling.models import Job, Run
@@ -77,6 +79,18 @@ def make_job(db: None) -> JobMaker:
 @pytest.fixture
 def weekdays_at_nine() -> Schedule:
     return Schedule(recurrence=Crontab("0", "9", "1-5", "*", "*", "UTC"))
+
+
+@pytest.fixture
+def caller(admin_user: Any, operator: Operator) -> Any:
+    """Return a function that makes a client with a token of some access."""
+
+    def make(access: str = "operate", scope: str = "", office_id: str = "") -> Client:
+        new = NewToken(name="test", access=access, scope=scope, office_id=office_id)
+        token = create_token(new, operator, user=admin_user)
+        return Client(headers={"Authorization": f"Bearer {token}"})
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,14 @@ def note(path: str, line: str) -> None:
         file.write(f"{line}\n")
 
 
+class CodedError(Exception):
+    """Says its code, as a task's own errors may."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @app.task(name="tests.task")
 def task(path: str | None = None, **params: Any) -> dict[str, Any]:
     if path:
@@ -50,6 +58,19 @@ def fails_until(self: Task[Any, Any], attempts: int) -> int:
     if self.request.retries + 1 < attempts:
         raise ValueError(f"attempt {self.request.retries + 1}")
     return self.request.retries
+
+
+@app.task(name="tests.fails_by_count", bind=True)
+def fails_by_count(self: Task[Any, Any], failures: int) -> int:
+    """Fail as often as told, by the ledger's count of retries."""
+    if self.request.retries < failures:
+        raise CodedError("SESSION_CRASH")
+    return int(self.request.retries)
+
+
+@app.task(name="tests.fails_with_code")
+def fails_with_code(code: str) -> None:
+    raise CodedError(code)
 
 
 @app.task(name="tests.asks_for_retry", bind=True, max_retries=1)
@@ -130,6 +151,21 @@ def tidy(path: str) -> None:
         time.sleep(600)
     finally:
         note(path, "cleaned up")
+
+
+def end_session(attempt: int, params: dict[str, Any], **_: Any) -> None:
+    """Be the outside session that a run drives, and is told to end."""
+    process = params["path"].rpartition("/")[0] + "/pid"
+    stands = Path(process).exists() and Path(f"/proc/{Path(process).read_text().strip()}").exists()
+    note(
+        params["path"], f"session ended, attempt {attempt}, process {'there' if stands else 'gone'}"
+    )
+
+
+@app.task(name="tests.drives_a_session", cancel=end_session)
+def drives_a_session(path: str) -> None:
+    note(path.rpartition("/")[0] + "/pid", f"{os.getpid()}")
+    time.sleep(600)
 
 
 @app.task(name="tests.leaves_a_process")

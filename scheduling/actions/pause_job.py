@@ -12,6 +12,7 @@ from scheduling.engine.pauses import end_active_pause
 from scheduling.engine.plan import plan_jobs
 from scheduling.errors import InvalidJob
 from scheduling.models import Job, Pause, Run
+from scheduling.models.run import OUT_OF_HAND
 from scheduling.states import RunState, SkipReason
 from scheduling.storable import require_storable
 from scheduling.transitions import skip
@@ -51,8 +52,9 @@ def _told(pause: Pause | None) -> dict[str, Any] | None:
 
 
 def _skip_unstarted(job: Job, now: datetime) -> None:
-    """Planned runs whose first attempt has not started will not run."""
+    """Planned runs whose first attempt has not started will not run; who has one, goes on."""
     unstarted = Run.objects.open(RunState.READY, RunState.QUEUED).filter(
         job=job, scheduled_for__isnull=False, started_at=None
     )
+    unstarted = unstarted.exclude(OUT_OF_HAND)
     skip(list(unstarted.values_list("id", flat=True)), SkipReason.PAUSED, now=now)

@@ -2,6 +2,7 @@
 
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
+from scheduling.queues import FOREIGN_TASK
 
 
 def queue_in_scope(queue: str, scope: str) -> str:
@@ -10,6 +11,24 @@ def queue_in_scope(queue: str, scope: str) -> str:
     if dot and head != scope and head in known_scopes():
         raise InvalidJob("queue", f"{queue!r} belongs to scope {head!r}, not {scope!r}")
     return queue if dot and head == scope else f"{scope}.{queue}"
+
+
+def require_own_kind(job: Job) -> None:
+    """Raise InvalidJob where its queue has the messages of the other kind of workers.
+
+    A Celery worker throws away what is no Celery message, and a foreign one reads nothing else.
+    """
+    if not (job.is_foreign or Job.objects.foreign().filter(queue=job.queue).exists()):
+        return
+    beside = Job.objects.in_scope(job.scope).filter(queue=job.queue).exclude(pk=job.pk)
+    others = beside.exclude(task=FOREIGN_TASK) if job.is_foreign else beside.foreign()
+    if other := others.first():
+        kinds = ("Celery", "foreign") if job.is_foreign else ("foreign", "Celery")
+        raise InvalidJob(
+            "queue",
+            f"{job.queue!r} has the messages of job {other.job_id!r} for {kinds[0]} workers: "
+            f"choose another for those of {kinds[1]} ones",
+        )
 
 
 def known_scopes() -> set[str]:

@@ -9,7 +9,7 @@ from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
 from scheduling.engine.new_run import new_run
 from scheduling.errors import InvalidJob
-from scheduling.models import Job, Run
+from scheduling.models import Job, Pause, Run
 from scheduling.states import Trigger
 from scheduling.storable import require_storable
 from scheduling.transitions import open_runs
@@ -22,6 +22,7 @@ def trigger_run(
     *,
     params: dict[str, Any] | None = None,
     idempotency_key: str | None = None,
+    trigger: Trigger = Trigger.MANUAL,
 ) -> Run:
     """Open a manual run; it works on paused jobs and waits for the job's slot.
 
@@ -35,12 +36,23 @@ def trigger_run(
     key = _key(job, idempotency_key) if idempotency_key else None
     if key and (known := Run.objects.filter(scope=job.scope, idempotency_key=key).first()):
         return known
-    run = new_run(job, trigger=Trigger.MANUAL, now=database_now())
+    run = new_run(job, trigger=trigger, now=database_now())
     run.params = {**run.params, **(params or {})}
     run.idempotency_key = key
     open_runs([run])
     record(operator, "trigger_run", job, after={"run": str(run.id)})
     return run
+
+
+def open_startup_run(job: Job, operator: Operator, *, boot_id: str) -> Run | None:
+    """Open the run of a foreign worker's start, once for each `boot_id` (SPEC A10).
+
+    A paused or disabled job is left alone: None.
+    """
+    if not job.enabled or Pause.objects.active().filter(job=job).exists():
+        return None
+    key = f"startup:{boot_id}"
+    return trigger_run(job, operator, idempotency_key=key, trigger=Trigger.STARTUP)
 
 
 def _key(job: Job, idempotency_key: str) -> str:

@@ -23,6 +23,8 @@ def check_fields(job: Job) -> None:
         raise InvalidJob(name, " ".join(problems)) from error
     for name in ("task", "queue", "description", "params", "args"):
         require_storable(name, getattr(job, name))
+    if job.is_foreign:
+        _check_foreign(job)
     base, cap, expires = job.retry_base, job.retry_cap, job.expires_after
     if base is not None and cap is not None and cap < base:
         raise InvalidJob("retry_cap", f"{cap} is shorter than retry_base {base}")
@@ -35,6 +37,14 @@ def check_fields(job: Job) -> None:
             f"{job.non_retryable_codes!r} is not a list of error codes: "
             'give for example ["ValueError", "GIT_CONFLICT"]',
         )
+
+
+def _check_foreign(job: Job) -> None:
+    """What a JSON message cannot say, or nobody would end."""
+    if job.timeout is None:
+        raise InvalidJob("timeout", "a job of foreign workers needs one: they declare none")
+    if job.args:
+        raise InvalidJob("args", "foreign workers get params only: give each value a name")
 
 
 def _refuse_what_never_runs(job: Job) -> None:

@@ -4,6 +4,13 @@ import django_stubs_ext
 
 django_stubs_ext.monkeypatch()  # in any project: our classes name their model's type
 
-from scheduling.admin import job, ledger, office, run, token  # noqa: E402 it has to be there for them
+from scheduling.admin import (  # noqa: E402 it has to be there for them
+    job,
+    ledger,
+    office,
+    run,
+    token,
+    webhook,
+)
 
-__all__ = ["job", "ledger", "office", "run", "token"]
+__all__ = ["job", "ledger", "office", "run", "token", "webhook"]

@@ -31,8 +31,18 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
         """Return the token's row; None (401) for an unknown or expired one, 403 for too little."""
+        return self.admit(self.find(token), _office_asked_for(request))
+
+    def find(self, token: str) -> ApiToken | None:
+        """Return the row of a token; None for an unknown one."""
         tokens: QuerySet[ApiToken] = ApiToken.objects.select_related("user", "office")
-        found = tokens.filter(digest=hash_token(token)).first()
+        return tokens.filter(digest=hash_token(token)).first()
+
+    def admit(self, found: ApiToken | None, office_id: str | None) -> ApiToken | None:
+        """Return the row if it may; None if it is not good, HttpError (403) if that is too much.
+
+        `office_id` is the office that is asked for, None where it is none in particular.
+        """
         if found is None or not found.user.is_active:
             return None
         now = database_now()
@@ -40,7 +50,7 @@ class TokenAuth(HttpBearer):
             return None
         if found.scope not in ("", conf.SCHEDULER_SCOPE):
             raise HttpError(403, f"this token is for the scope {found.scope!r}")
-        if found.office is not None and found.office.office_id != _office_asked_for(request):
+        if found.office is not None and found.office.office_id != office_id:
             raise HttpError(403, f"this token is for the office {found.office.office_id!r} only")
         if LEVELS.index(Access(found.access)) < LEVELS.index(self.access):
             raise HttpError(403, f"this needs a token with {self.access} access")

@@ -4,30 +4,19 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import BeforeValidator
 from pydantic.alias_generators import to_camel
 
 from scheduling.actions.offices.work import LONGEST_TEXT
+from scheduling.api.shapes import WHOLE, Count, Limit
 from scheduling.models import Office
 from scheduling.models.office import OFFICE_ID
 
 LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 A_MILLISECOND = timedelta(milliseconds=1)
-LARGEST_NUMBER = 2**31 - 1
-
-
-def as_whole(given: Any) -> Any:
-    """Return a float that is whole as the integer that it is; anything else as it came."""
-    return int(given) if isinstance(given, float) and given.is_integer() else given
-
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-# To JSON Schema 3.0 is an integer; a text or a boolean is none.
-WHOLE = BeforeValidator(as_whole)
 Milliseconds = Annotated[int, Field(ge=1_000, le=LONGEST_MS, strict=True), WHOLE]
 Delay = Annotated[int, Field(ge=0, le=LONGEST_MS, strict=True), WHOLE]
-Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True), WHOLE]
-Limit = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True), WHOLE]
 Role = Annotated[str, Field(min_length=1, max_length=64)]
 
 CONFIG_FIELDS = {

@@ -24,6 +24,7 @@ from scheduling.api.shapes import CONFLICTS, REFUSALS, Problem
 from scheduling.conf import conf
 from scheduling.errors import UnknownOffice
 from scheduling.models import Office, Run
+from scheduling.models.office import DEFAULT_OFFICE
 from scheduling.states import HOLDING_SLOT, RunState
 from scheduling.storable import storable
 
@@ -131,6 +132,12 @@ def named_office(office_id: str) -> Office:
     if found is None:
         raise UnknownOffice(conf.SCHEDULER_SCOPE, office_id)
     return found
+
+
+def require_office(office_id: str) -> None:
+    """Raise UnknownOffice for an id that is no office's; the default one may have no row."""
+    if office_id != DEFAULT_OFFICE:
+        named_office(office_id)
 
 
 def _tagged(config: ConfigOut, response: HttpResponse) -> ConfigOut:

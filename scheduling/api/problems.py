@@ -15,21 +15,23 @@ from scheduling.errors import (
     DuplicateOffice,
     KeyReused,
     NotPossible,
+    NotYours,
     OfficeArchived,
     SchedulingError,
     SubmissionUnderway,
     UnknownJob,
     UnknownOffice,
     UnknownRun,
+    UnknownWebhook,
 )
 from scheduling.logs import configured_redactor
 
 logger = logging.getLogger(__name__)
 
 STATUS: dict[type[SchedulingError], int] = {
-    **dict.fromkeys((UnknownJob, UnknownOffice, UnknownRun), 404),
+    **dict.fromkeys((UnknownJob, UnknownOffice, UnknownRun, UnknownWebhook), 404),
     **dict.fromkeys((DuplicateJob, DuplicateOffice, KeyReused, SubmissionUnderway), 409),
-    **dict.fromkeys((NotPossible, OfficeArchived), 409),
+    **dict.fromkeys((NotPossible, NotYours, OfficeArchived), 409),
     ChangedMeanwhile: 412,
 }
 CODES = {400: "bad_request", 403: "forbidden", 404: "not_found"}

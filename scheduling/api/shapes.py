@@ -1,62 +1,24 @@
-"""What the API sends and takes."""
+"""What all of the API sends and takes."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Field, Header, Schema
-from pydantic import AwareDatetime, ValidationInfo, model_validator
-
-from scheduling.api.explain_shapes import GateOut
-from scheduling.explain.gate import Explanation
-from scheduling.logs import TYPED, configured_redactor
-from scheduling.models import Job, Run
+from pydantic import BeforeValidator, ValidationInfo, model_validator
 
 MOST_JOBS = 1_000
+LARGEST_NUMBER = 2**31 - 1
 
 
-class JobOut(Schema):
-    """A job as it stands."""
+def as_whole(given: Any) -> Any:
+    """Return a float that is whole as the integer that it is; anything else as it came."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
 
-    job_id: str
-    scope: str
-    task: str
-    queue: str
-    params: dict[str, Any]
-    description: str
-    enabled: bool
-    paused: bool
-    schedule: str
-    timeout_sec: float | None
-    next_due_at: datetime | None
-    last_run_at: datetime | None
-    last_status: str
-    last_error: str
-    consecutive_errors: int
-    blocking: GateOut | None = Field(description="What holds it back first; null while it runs.")
 
-    @classmethod
-    def of(cls, job: Job, explained: Explanation) -> "JobOut":
-        """Read a job that was selected with its status, its open epoch and its active pause."""
-        epoch = next(iter(job.epochs.all()), None)
-        return cls(
-            job_id=job.job_id,
-            scope=job.scope,
-            task=job.task,
-            queue=job.queue,
-            params=configured_redactor().value(job.params, typed=TYPED),
-            description=job.description,
-            enabled=job.enabled,
-            paused=bool(job.pauses.all()),
-            schedule=epoch.in_words() if epoch else "",
-            timeout_sec=job.timeout.total_seconds() if job.timeout else None,
-            next_due_at=job.next_due_at,
-            last_run_at=job.status.last_run_at,
-            last_status=job.status.last_status,
-            last_error=job.status.last_error,
-            consecutive_errors=job.status.consecutive_errors,
-            blocking=GateOut.of(explained.blocking) if explained.blocking else None,
-        )
+# To JSON Schema 3.0 is an integer; a text or a boolean is none.
+WHOLE = BeforeValidator(as_whole)
+Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True), WHOLE]
+Limit = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, strict=True), WHOLE]
 
 
 class Asked(Schema):
@@ -78,35 +40,6 @@ class Page(Asked):
 
     limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 100
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-
-
-class RunNow(Schema, extra="forbid"):
-    """What a manual run may change."""
-
-    params: dict[str, Any] = Field(default_factory=dict, max_length=100)
-
-
-class RunOut(Schema):
-    """A line of the ledger."""
-
-    run_id: str
-    job_id: str
-    state: str
-    trigger_source: str
-
-    @classmethod
-    def of(cls, run: Run, job: Job) -> "RunOut":
-        """Read a run of the job."""
-        return cls(
-            run_id=str(run.id), job_id=job.job_id, state=run.state, trigger_source=run.trigger
-        )
-
-
-class PauseJob(Schema, extra="forbid"):
-    """Why, and until when; without an end it is paused until resumed."""
-
-    reason: str = Field(default="", max_length=1_000)
-    until: AwareDatetime | None = None
 
 
 class Problem(Schema):

@@ -8,8 +8,8 @@ from uuid import UUID
 from ninja import Field, Schema
 
 from scheduling.actions.offices.work import LARGEST_PRIORITY, MOST_RUNS, Work
-from scheduling.api.office_shapes import A_MILLISECOND, WHOLE, Count, Milliseconds, Text
-from scheduling.api.shapes import Asked
+from scheduling.api.office_shapes import A_MILLISECOND, Milliseconds, Text
+from scheduling.api.shapes import WHOLE, Asked, Count
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Attempt, Run
 from scheduling.states import RunState

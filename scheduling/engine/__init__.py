@@ -10,6 +10,6 @@ jobs whose next run is planned by the end of the last.
 messages. The worker executes them. `recover` takes up what was killed on the way, `worker_watch`
 (by `liveness`) what a lost worker held; a step is left out where the `agenda` says that there is
 nothing for it. What fails for many is done `one_by_one`, and what fails alone is set `aside`;
-`coming_back` plans such jobs again once they are mended. `sequence` numbers events. In spare time
-`pruning` turns old history into daily totals.
+`coming_back` plans such jobs again once they are mended. `events` numbers what happened, and tells
+webhooks of it. In spare time `pruning` turns old history into daily totals.
 """

@@ -5,6 +5,7 @@ waiting in front of everybody else's: then the database passes over them, and no
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -24,29 +25,29 @@ class _Candidate(NamedTuple):
     role: str
 
 
-def claimable(scope: str) -> list[UUID]:
+def claimable(scope: str, *, now: datetime) -> list[UUID]:
     """Return a page of ready runs with a free slot, as far as can be seen unlocked."""
     ready = Run.objects.in_scope(scope).open(RunState.READY).in_claim_order()
     first = _page(ready)
-    chosen = _with_slot(first)
+    chosen = _with_slot(first, now)
     if len(chosen) < len(first) == PAGE:
-        return _with_slot(_page(ready.exclude(blocked(scope))))
+        return _with_slot(_page(ready.exclude(blocked(scope, now=now))), now)
     return chosen
 
 
-def claimable_of(ready: RunQuerySet, *, most: int) -> list[UUID]:
+def claimable_of(ready: RunQuerySet, *, most: int, now: datetime) -> list[UUID]:
     """Return the first of these ready runs that have a free slot; looks at no more than a page."""
-    return _with_slot(_page(ready.in_claim_order()))[:most]
+    return _with_slot(_page(ready.in_claim_order()), now)[:most]
 
 
 def _page(ready: RunQuerySet) -> list[_Candidate]:
     return [_Candidate(*row) for row in ready.values_list(*_Candidate._fields)[:PAGE]]
 
 
-def _with_slot(runs: Sequence[_Candidate]) -> list[UUID]:
+def _with_slot(runs: Sequence[_Candidate], now: datetime) -> list[UUID]:
     if not runs:
         return []
     jobs = Job.objects.filter(id__in={run.job_id for run in runs if run.job_id})
     limits = dict(jobs.values_list("id", "max_parallel"))
-    slots = free_slots(limits, list(offices_of(runs)))
+    slots = free_slots(limits, list(offices_of(runs)), now=now)
     return [run.id for run in runs if slots.take(run)]

@@ -23,6 +23,7 @@ from scheduling.transitions import claim
 WHAT_A_MESSAGE_SAYS = (
     *("id", "scope", "job_id", "office_id", "role", "task", "args", "params", "queue", "routing"),
     *("priority", "timeout", "state", "attempt", "attempt_id", "retry_count", "publish_count"),
+    *("reporting", "trigger", "scheduled_for", "epoch_id", "expires_at", "max_retries"),
 )
 
 
@@ -32,7 +33,7 @@ def claim_ready(scope: str, *, now: datetime) -> list[Run]:
     It is to be published before the next is claimed: whoever claims has seconds to publish before
     others think it dead.
     """
-    claimed = for_runs(claimable(scope), partial(claim_runs, now=now), now=now)
+    claimed = for_runs(claimable(scope, now=now), partial(claim_runs, now=now), now=now)
     return list(chain.from_iterable(claimed))
 
 
@@ -45,7 +46,7 @@ def claim_runs(run_ids: Collection[UUID], *, now: datetime, wait: bool = False) 
     if not run_ids:
         return []
     with transaction.atomic():
-        slots = _lock_slots(run_ids, skip_locked=not wait)
+        slots = _lock_slots(run_ids, now, skip_locked=not wait)
         ready = (
             Run.objects.select_for_update(skip_locked=True, of=("self",))
             .open(RunState.READY)
@@ -59,7 +60,7 @@ def claim_runs(run_ids: Collection[UUID], *, now: datetime, wait: bool = False) 
     return chosen
 
 
-def _lock_slots(run_ids: Collection[UUID], *, skip_locked: bool) -> Slots:
+def _lock_slots(run_ids: Collection[UUID], now: datetime, *, skip_locked: bool) -> Slots:
     """Lock what limits the runs, and count; there is nothing free of what is locked elsewhere."""
     runs = list(Run.objects.filter(id__in=run_ids).only("scope", "job_id", "office_id", "role"))
     offices = list(offices_of(runs))
@@ -67,7 +68,7 @@ def _lock_slots(run_ids: Collection[UUID], *, skip_locked: bool) -> Slots:
     job_ids = {run.job_id for run in runs if run.job_id is not None}
     jobs = Job.objects.select_for_update(skip_locked=skip_locked).filter(id__in=job_ids)
     limits = dict.fromkeys(job_ids, 0) | dict(jobs.order_by("id").values_list("id", "max_parallel"))
-    slots = free_slots(limits, locked)
+    slots = free_slots(limits, locked, now=now)
     slots.close(office for office in offices if office not in locked)
     return slots
 

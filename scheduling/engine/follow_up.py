@@ -54,5 +54,5 @@ def _start(publisher: Publisher, runs: RunQuerySet, *, now: datetime) -> int:
     if not publisher.available:
         return 0
     own = runs.open(RunState.READY).filter(queue__startswith=f"{conf.SCHEDULER_SCOPE}.")
-    claimed = claim_runs(claimable_of(own, most=MOST_STARTED), now=now, wait=True)
+    claimed = claim_runs(claimable_of(own, most=MOST_STARTED, now=now), now=now, wait=True)
     return publisher.publish(claimed, now=now)

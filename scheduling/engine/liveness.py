@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 LOST_AFTER_SECONDS = 8.0
+LEASE_SECONDS = 30.0  # of foreign workers, that renew it over HTTP
 OWN_PAUSE_SECONDS = 2.0
 
 
@@ -17,7 +18,8 @@ class _Sighting:
 class Liveness:
     """What one observer has seen. It trusts nothing it saw before its own loop was held up."""
 
-    def __init__(self, *, loop_seconds: float) -> None:
+    def __init__(self, *, loop_seconds: float, lost_after: float = LOST_AFTER_SECONDS) -> None:
+        self._lost_after = lost_after
         self._longest_gap = loop_seconds + OWN_PAUSE_SECONDS
         self._seen: dict[UUID, _Sighting] = {}
         self._observed_at: float | None = None
@@ -34,7 +36,7 @@ class Liveness:
         return {
             worker_id
             for worker_id, seen in self._seen.items()
-            if monotonic - seen.changed_at >= LOST_AFTER_SECONDS
+            if monotonic - seen.changed_at >= self._lost_after
         }
 
     def _sighting(self, worker_id: UUID, beat_no: int, monotonic: float) -> _Sighting:

@@ -21,6 +21,7 @@ def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
         params=job.params,
         queue=job.queue,
         routing=job.routing,
+        reporting=job.reporting if job.is_foreign else "",
         priority=job.priority,
         timeout=job.timeout,
         max_retries=job.max_retries,

@@ -76,7 +76,7 @@ def plan_jobs(job_ids: Sequence[int], *, now: datetime) -> int:
 def judge_all(jobs: Sequence[Job], *, now: datetime) -> Planned:
     """Judge the due ticks of locked jobs; changes the job objects, writes nothing."""
     planned = Planned(jobs=list(jobs))
-    plan_one = partial(_plan_one, standing=_Standing.of(jobs), planned=planned, now=now)
+    plan_one = partial(_plan_one, standing=_Standing.of(jobs, now=now), planned=planned, now=now)
     each_alone(jobs, plan_one, set_aside=mark_aside)
     return planned
 
@@ -102,12 +102,12 @@ class _Standing:
     most_catch_ups: int  # of each: a transaction makes no more runs for many jobs than for one
 
     @classmethod
-    def of(cls, jobs: Sequence[Job]) -> "_Standing":
+    def of(cls, jobs: Sequence[Job], *, now: datetime) -> "_Standing":
         ids = [job.pk for job in jobs]
         return cls(
             epochs=open_epochs(jobs),
             hindrances=Hindrances.of(ids),
-            unended=Run.objects.open().count_by_job(ids),
+            unended=Run.objects.open().holding_back(now).count_by_job(ids),
             most_catch_ups=max(1, MOST_RUNS_AT_ONCE // max(1, len(ids))),
         )
 

@@ -11,13 +11,15 @@ from scheduling.engine.aside import for_runs, read_runs, those_that
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.fence import Fence
-from scheduling.models import Run, WorkerProcess
-from scheduling.models.run import ROUTED
+from scheduling.models import Attempt, Run, WorkerProcess
+from scheduling.models.job import Reporting
+from scheduling.models.run import OUT_OF_HAND, ROUTED
 from scheduling.states import RunState, SkipReason
 from scheduling.transitions import (
     UNSTARTABLE,
     end_stopping,
     fail_unstarted,
+    give_up_unreported,
     lose,
     release,
     skip,
@@ -37,7 +39,15 @@ def expire_waiting(scope: str, *, now: datetime) -> int:
     """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
     unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
     late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
+    late = late.exclude(OUT_OF_HAND)
     return sum(for_runs(_ids(late), partial(skip, reason=SkipReason.EXPIRED, now=now), now=now))
+
+
+def end_unreported(scope: str, *, now: datetime) -> int:
+    """End runs of foreign workers whose report did not come in time; return how many."""
+    late = Run.objects.open(RunState.QUEUED).filter(OUT_OF_HAND, scope=scope, deadline_at__lte=now)
+    ended = for_runs(_ids(late), partial(give_up_unreported, now=now), now=now)
+    return sum(map(len, ended))
 
 
 def take_from_lost_workers(
@@ -53,9 +63,31 @@ def take_from_lost_workers(
     return _take_runs(scope, now)
 
 
+def take_from_silent_reporters(
+    scope: str, liveness: Liveness, *, now: datetime, monotonic: float
+) -> int:
+    """Take runs from foreign workers that let their lease run out; return how many."""
+    theirs = Run.objects.open(RunState.RUNNING, RunState.STOPPING)
+    theirs = theirs.filter(scope=scope, reporting=Reporting.FULL)
+    fences = {
+        attempt_id: Fence(pk, number)
+        for attempt_id, pk, number in theirs.values_list("attempt_id", "id", "attempt")
+        if attempt_id is not None
+    }
+    attempts = Attempt.objects.filter(id__in=fences).values_list("id", "renewals")
+    silent = liveness.observe(dict(attempts), monotonic=monotonic)
+    if not silent:
+        return 0
+    gone = [fences[attempt_id] for attempt_id in silent]
+    taken = for_runs(gone, partial(lose, now=now), now=now)
+    taken += for_runs(gone, partial(end_stopping, now=now, seen_gone=False), now=now)
+    return sum(map(len, taken))
+
+
 def _take_runs(scope: str, now: datetime) -> int:
     """Take whatever still runs on a worker that is gone: also what an earlier crash left."""
     running = Run.objects.open(RunState.RUNNING).filter(scope=scope)
+    running = running.exclude(reporting=Reporting.FULL)  # its worker is none of ours
     lost_or_none = Q(worker=None) | Q(worker__lost_at__isnull=False)
     left = running.filter(lost_or_none | Q(worker__stopped_at__isnull=False)).order_by("id")
     rows = list(left.values_list("id", "attempt", "worker_id", "worker__lost_at")[:BATCH])
@@ -77,6 +109,7 @@ def stop_overdue(scope: str, *, now: datetime) -> int:
 def end_unconfirmed_stops(scope: str, *, now: datetime) -> int:
     """End what was told to stop on a worker that has been silent for its lease and some more."""
     stopping = Run.objects.open(RunState.STOPPING).filter(scope=scope)
+    stopping = stopping.exclude(reporting=Reporting.FULL)
     silent_since = now - SILENCE_MARGIN
     silent = stopping.filter(
         Q(worker=None)

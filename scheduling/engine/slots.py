@@ -6,6 +6,7 @@ under the locks of the jobs and offices it is the truth; without them, a good gu
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from django.db.models import Count, F, Q, QuerySet
@@ -58,16 +59,18 @@ def offices_of(runs: Collection[Claimable]) -> QuerySet[Office]:
     return Office.objects.filter(Q(id__in=named) | Q(office_id=DEFAULT_OFFICE, scope__in=scopes))
 
 
-def free_slots(job_limits: Mapping[int, int], offices: Collection[Office]) -> Slots:
+def free_slots(
+    job_limits: Mapping[int, int], offices: Collection[Office], *, now: datetime
+) -> Slots:
     """Count what is free of jobs, whose limits are given, of offices, and of their roles."""
-    used = Run.objects.holding_slot().count_by_job(job_limits)
+    used = Run.objects.holding_slot().holding_back(now).count_by_job(job_limits)
     jobs: dict[Key, int] = {(JOB, pk, ""): most - used[pk] for pk, most in job_limits.items()}
     return Slots({**jobs, **_free_of_offices(offices)})
 
 
-def blocked(scope: str) -> Q:
+def blocked(scope: str, *, now: datetime) -> Q:
     """Return the condition of runs that cannot start now, for a query over very many of them."""
-    condition = Q(job_id__in=jobs_at_limit())
+    condition = Q(job_id__in=jobs_at_limit(now))
     offices = list(Office.objects.in_scope(scope))
     for (kind, office, role), free in _free_of_offices(offices).items():
         if free <= 0:
@@ -75,11 +78,13 @@ def blocked(scope: str) -> Q:
     return condition
 
 
-def jobs_at_limit() -> "QuerySet[Run, int]":
+def jobs_at_limit(now: datetime) -> "QuerySet[Run, int]":
     """Jobs whose slots are all taken. What holds one is few, however much is waiting."""
-    held = Run.objects.holding_slot().filter(job_id__isnull=False).order_by().values("job_id")
+    held = Run.objects.holding_slot().holding_back(now).filter(job_id__isnull=False)
     return (
-        held.annotate(runs=Count("id"))
+        held.order_by()
+        .values("job_id")
+        .annotate(runs=Count("id"))
         .filter(runs__gte=F("job__max_parallel"))
         .values_list("job_id", flat=True)
     )

@@ -24,6 +24,7 @@ from scheduling.engine.agenda import EVERYTHING, Agenda, Occasion, agenda
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.claim import claim_ready
+from scheduling.engine.events.sequence import number_events
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.pruning.cleaner import Cleaner
@@ -32,13 +33,13 @@ from scheduling.engine.publishing.republish import MissingMessages
 from scheduling.engine.publishing.serving import Serving
 from scheduling.engine.recover import (
     end_unconfirmed_stops,
+    end_unreported,
     expire_waiting,
     fail_unstartable,
     publish_unsent,
     stop_overdue,
 )
 from scheduling.engine.resolve import pass_on_ends, resolve_waiting
-from scheduling.engine.sequence import number_events
 from scheduling.engine.startup import StartupRuns
 from scheduling.engine.unbuilt import take_away_unbuilt
 from scheduling.models import Job, Run
@@ -128,6 +129,7 @@ class Engine:
         self._kept_up_at = time.monotonic()
         return (
             Step(partial(expire_waiting, self.scope), on=WAITING | {RunState.QUEUED}),
+            Step(partial(end_unreported, self.scope), on={RunState.QUEUED}),
             Step(partial(stop_overdue, self.scope), on={RunState.RUNNING}),
             Step(partial(end_unconfirmed_stops, self.scope), on={RunState.STOPPING}),
             Step(partial(fail_unstartable, self.scope), on={RunState.QUEUED}),

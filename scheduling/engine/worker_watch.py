@@ -10,8 +10,8 @@ import time
 from django.db import connection
 
 from scheduling.clock import database_now
-from scheduling.engine.liveness import Liveness
-from scheduling.engine.recover import take_from_lost_workers
+from scheduling.engine.liveness import LEASE_SECONDS, Liveness
+from scheduling.engine.recover import take_from_lost_workers, take_from_silent_reporters
 from scheduling.outage import is_outage
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class WorkerWatch(threading.Thread):
         super().__init__(name="ops-worker-watch", daemon=True)
         self._scope = scope
         self._liveness = Liveness(loop_seconds=EVERY_SECONDS)
+        self._leases = Liveness(loop_seconds=EVERY_SECONDS, lost_after=LEASE_SECONDS)
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -50,6 +51,6 @@ class WorkerWatch(threading.Thread):
             self.join(EVERY_SECONDS)
 
     def _look(self) -> None:
-        take_from_lost_workers(
-            self._scope, self._liveness, now=database_now(), monotonic=time.monotonic()
-        )
+        now, monotonic = database_now(), time.monotonic()
+        take_from_lost_workers(self._scope, self._liveness, now=now, monotonic=monotonic)
+        take_from_silent_reporters(self._scope, self._leases, now=now, monotonic=monotonic)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
@@ -14,7 +15,7 @@ from scheduling.states import RunState
 
 OF_A_HOLDER = (
     *("name", "scope", "state", "job_id", "office_id", "role"),
-    *("queued_at", "started_at"),
+    *("queued_at", "started_at", "published_at", "expires_at", "reporting"),
 )
 
 
@@ -31,7 +32,7 @@ class Facts:
     claimable: set[UUID]  # what the next claim would take
 
     @classmethod
-    def of(cls, runs: Sequence[Run]) -> "Facts":
+    def of(cls, runs: Sequence[Run], *, now: datetime) -> "Facts":
         """Read them."""
         offices = {_key(office): office for office in offices_of(runs)}
         limits = RoleLimit.objects.filter(
@@ -48,7 +49,7 @@ class Facts:
             holders=_holders(runs, offices),
             unmet=_unmet(runs),
             workers=list(live),
-            claimable=_claimable(runs),
+            claimable=_claimable(runs, now),
         )
 
     def office(self, run: Run) -> Office | None:
@@ -77,10 +78,10 @@ def _holders(runs: Sequence[Run], offices: dict[tuple[str, int | None], Office])
     return list(held.order_by("queued_at", "id"))
 
 
-def _claimable(runs: Sequence[Run]) -> set[UUID]:
+def _claimable(runs: Sequence[Run], now: datetime) -> set[UUID]:
     """Ask the engine itself: who is taken depends on all that are ahead, and on their slots."""
     scopes = {run.scope for run in runs if run.state == RunState.READY}
-    return {pk for scope in scopes for pk in claimable(scope)}
+    return {pk for scope in scopes for pk in claimable(scope, now=now)}
 
 
 def _unmet(runs: Sequence[Run]) -> dict[UUID, list[Run]]:

@@ -22,6 +22,7 @@ EXPLAINED = (
     *("name", "scope", "job_id", "office_id", "role", "state", "reason", "queue", "routing"),
     *("unmet", "attempt", "error", "error_code", "created_at", "not_before", "next_attempt_at"),
     *("ready_at", "expires_at", "queued_at", "published_at", "started_at"),
+    *("reporting", "deadline_at"),
 )
 MOST_NAMED = 20  # dependencies and holders that are named one by one
 
@@ -36,7 +37,7 @@ def explain_runs(runs: Sequence[Run], *, now: datetime) -> list[Explanation]:
     """Return it of many runs, in their order, at the cost of one."""
     if not runs:
         return []
-    facts = Facts.of(runs)
+    facts = Facts.of(runs, now=now)
     return [_explain(run, facts, now) for run in runs]
 
 
@@ -58,12 +59,12 @@ def _note(run: Run) -> str:
 def _gates(run: Run, facts: Facts, now: datetime) -> Iterator[Gate]:
     match run.state:
         case RunState.PENDING:
-            waits = [*_dependencies(run, facts), _time(run, now), *_slots(run, facts)]
+            waits = [*_dependencies(run, facts), _time(run, now), *_slots(run, facts, now)]
             yield from waits
             if all(gate.open for gate in waits):
                 yield _beat(run)
         case RunState.READY:
-            waits = [*_slots(run, facts)]
+            waits = [*_slots(run, facts, now)]
             if all(gate.open for gate in waits):
                 waits.append(_order(run, facts))
             yield from waits
@@ -108,12 +109,12 @@ def _time(run: Run, now: datetime) -> Gate:
     return opened("not_before", "its time has come")
 
 
-def _slots(run: Run, facts: Facts) -> Iterator[Gate]:
+def _slots(run: Run, facts: Facts, now: datetime) -> Iterator[Gate]:
     office = facts.office(run)
     if office is not None:
         yield _office_state(office)
     if run.job_id is not None and (job := facts.jobs.get(run.job_id)) is not None:
-        held = facts.holding(lambda other: other.job_id == run.job_id)
+        held = facts.holding(lambda o: o.job_id == run.job_id and not o.has_let_go(now))
         yield _limit("job_slot", f"job {job.job_id}", job.max_parallel, held, "max_parallel")
     if office is None:
         return
@@ -192,6 +193,15 @@ def _queued(run: Run, facts: Facts) -> Iterator[Gate]:
         )
         return
     yield opened("message", f"its message went to {_address(run)}")
+    if run.is_out_of_hand:
+        yield closed(
+            "report",
+            f"its worker on {_address(run)} has not reported its end",
+            since=run.published_at,
+            until=run.deadline_at,
+            remedy="see whether it is alive, and calls mark_job_run: that is POST last-run",
+        )
+        return
     says, remedy = _waits_for(run, refused, facts)
     yield closed("worker", says + _given_up(run), since=run.published_at, remedy=remedy)
 
@@ -206,6 +216,11 @@ def _waits_for(run: Run, refused: str, facts: Facts) -> tuple[str, str]:
     """Return what a message waits for, and what would help."""
     if refused:
         return refused, "start a worker that knows its task and serves its queue"
+    if run.reporting:
+        return (
+            f"no foreign worker on {_address(run)} has started it",
+            "see whether that worker is alive and starts its runs by JobReporter",
+        )
     if is_routed(run) or not is_own_queue(run.queue, run.scope):
         return f"whoever takes from {_address(run)} has not", "see whether its workers are alive"
     if processes := sum(worker.concurrency for worker in facts.serving(run.queue)):

@@ -9,6 +9,7 @@ from scheduling.models.pause import Pause
 from scheduling.models.run import Attempt, Run
 from scheduling.models.schedule import LedgerTotal, ScheduleEpoch, SkippedTicks
 from scheduling.models.token import ApiToken
+from scheduling.models.webhook import Webhook, WebhookDelivery
 from scheduling.models.worker import WorkerProcess
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "ScheduleEpoch",
     "SkippedTicks",
     "Submission",
+    "Webhook",
+    "WebhookDelivery",
     "WorkerProcess",
 ]

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.queues import FOREIGN_TASK
 from scheduling.recurrence.interval import LONGEST
 
 JOB_ID = RegexValidator(
@@ -44,6 +45,13 @@ class RescheduleMode(models.TextChoices):
     QUEUE = "queue", "whoever ends a run, some time after it"
 
 
+class Reporting(models.TextChoices):
+    """What a job's foreign worker tells of a run (SPEC A18)."""
+
+    END_ONLY = "end_only", "how it ended"
+    FULL = "full", "its start, signs of life, how it ended"
+
+
 class BackoffKind(models.TextChoices):
     """How the wait grows from one retry to the next."""
 
@@ -57,6 +65,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def in_scope(self, scope: str) -> "JobQuerySet":
         """Jobs of one scope that nobody deleted."""
         return self.filter(scope=scope, deleted_at=None)
+
+    def foreign(self) -> "JobQuerySet":
+        """Jobs whose workers are no Celery workers."""
+        return self.filter(task=FOREIGN_TASK, deleted_at=None)
 
     def due(self, now: datetime) -> "JobQuerySet":
         """Jobs whose next tick has come; those in queue mode have runs instead."""
@@ -153,6 +165,13 @@ class Job(models.Model):
         help_text="Queue mode without a cron: how long after a run's end the next one is due.",
     )
 
+    reporting = models.CharField(
+        max_length=8,
+        choices=Reporting.choices,
+        default=Reporting.END_ONLY,
+        help_text=f"Of a job with the task {FOREIGN_TASK}: what its worker tells of a run.",
+    )
+
     max_consecutive_errors = models.PositiveIntegerField(
         default=3, validators=[MinValueValidator(1)]
     )
@@ -196,10 +215,18 @@ class Job(models.Model):
             ),
             models.Index(fields=["scope"], name="job_on_startup", condition=Q(run_on_startup=True)),
             models.Index(fields=["scope", "reschedule_mode"], name="job_by_mode"),
+            models.Index(
+                fields=["queue"], name="job_foreign_by_queue", condition=Q(task=FOREIGN_TASK)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.scope}:{self.job_id}"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its workers are no Celery workers, and get JSON messages."""
+        return self.task == FOREIGN_TASK
 
     @property
     def is_chained(self) -> bool:

@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
 from scheduling.fence import Fence
-from scheduling.models.job import Job
+from scheduling.models.job import Job, Reporting
 from scheduling.models.office import Office, Submission
 from scheduling.models.schedule import ScheduleEpoch
 from scheduling.models.worker import WorkerProcess
@@ -22,6 +22,9 @@ WAITING_LINK = Q(attempt=0, scheduled_for__isnull=False, not_before__isnull=Fals
 
 # What was submitted together starts together, once all of it is there.
 BUILT = Q(submission=None) | Q(submission__built_at__isnull=False)
+
+# Its only message is with a foreign worker, of whom nothing is heard before the end (SPEC A18).
+OUT_OF_HAND = Q(reporting=Reporting.END_ONLY, state=RunState.QUEUED, published_at__isnull=False)
 
 # Its message goes through somebody's exchange, into queues that are not known.
 ROUTED = Q(routing__has_keys=["exchange", "routing_key"])
@@ -51,6 +54,13 @@ class RunQuerySet(models.QuerySet["Run"]):
     def holding_slot(self) -> "RunQuerySet":
         """Runs that count against a limit."""
         return self.open(*HOLDING_SLOT)
+
+    def holding_back(self, now: datetime) -> "RunQuerySet":
+        """Runs that may hold later ones of their job back.
+
+        One that is out of hand does so for as long as its worker might still begin it.
+        """
+        return self.exclude(OUT_OF_HAND, expires_at__lte=now)
 
     def due(self, now: datetime) -> "RunQuerySet":
         """Pending runs that wait for nothing more; `due_links` sees to the links of chains."""
@@ -122,6 +132,9 @@ class Run(models.Model):
     params = models.JSONField(default=dict)
     queue = models.CharField(max_length=200)
     routing = models.JSONField(default=dict)
+    reporting = models.CharField(
+        max_length=8, blank=True, help_text="What a foreign worker tells of it; empty: Celery's."
+    )
     priority = models.IntegerField(default=0)
     timeout = models.DurationField(null=True, help_text="Empty: what the task declares.")
     max_retries = models.PositiveIntegerField(null=True)
@@ -211,6 +224,17 @@ class Run(models.Model):
         return f"{self.job or self.name or self.task} {self.id}"
 
     @property
+    def is_out_of_hand(self) -> bool:
+        """Whether its only message is with a foreign worker; `OUT_OF_HAND` says it to a query."""
+        sent = self.state == RunState.QUEUED and self.published_at is not None
+        return sent and self.reporting == Reporting.END_ONLY
+
+    def has_let_go(self, now: datetime) -> bool:
+        """Whether it holds no later run of its job back; `holding_back` says it to a query."""
+        over = self.expires_at is not None and self.expires_at <= now
+        return over and self.is_out_of_hand
+
+    @property
     def fence(self) -> Fence:
         """Its current attempt, as messages and workers name it."""
         return Fence(self.id, self.attempt)
@@ -228,6 +252,12 @@ class Attempt(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     worker = models.ForeignKey(WorkerProcess, null=True, on_delete=models.SET_NULL)
+    reporter = models.CharField(
+        max_length=200, blank=True, help_text="The foreign worker that started it, as it says."
+    )
+    renewals = models.PositiveIntegerField(
+        default=0, help_text="Signs of life of the foreign worker that runs it."
+    )
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=12, blank=True, choices=[(o, o.value) for o in Outcome])

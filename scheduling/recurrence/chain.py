@@ -46,7 +46,7 @@ class Chain:
         `first`: nothing ended at `end`, the chain begins there; with a crontab it waits for that
         one's next tick. None if there never is one.
         """
-        if self.cron is not None and (first or self._cron_decides):
+        if self.cron is not None and (first or self.cron_decides):
             after = max(end, earliest - timedelta.resolution) if earliest else end
             return self.cron.next_after(after)
         try:
@@ -77,7 +77,7 @@ class Chain:
     def in_words(self) -> str:
         """Return for example "2 minutes after the last run's end"."""
         cron = self.cron.in_words() if self.cron else ""
-        if self.delay is None or self._cron_decides:
+        if self.delay is None or self.cron_decides:
             return f"{cron}, one run after the other"
         words = f"{_in_units(self.delay)} after the last run's end"
         return f"{words}, beginning {cron}" if cron else words
@@ -101,7 +101,8 @@ class Chain:
             ) from error
 
     @property
-    def _cron_decides(self) -> bool:
+    def cron_decides(self) -> bool:
+        """Whether the crontab, and not the delay, says when the next run is due."""
         return self.cron is not None and (self.delay is None or _restricts_more(self.cron))
 
 

@@ -7,9 +7,9 @@ means that somebody else was first. Lock order: office, job, runs by id, job sta
 In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `starting`,
 `stopping` (cancelled, past the deadline), `finishing` (ended, lost, released; by `outcome`, and
 told to the job by `job_status`), `unlocking` (those who waited for its end), `reopening` (an
-operator's retry), `skipping` for what never starts, and `handing_over` for what goes to workers
-that know no ledger. `noting` says on queued runs why they do not start; `rows` is what they share.
-`repairing` ends what cannot even be read.
+operator's retry), `skipping` for what never starts, `handing_over` for what goes to workers that
+know no ledger, `reporting` for what foreign ones tell of. `noting` says on queued runs why they do
+not start; `rows` is what they share. `repairing` ends what cannot even be read.
 """
 
 from scheduling.transitions.claiming import claim
@@ -27,8 +27,21 @@ from scheduling.transitions.noting import (
 )
 from scheduling.transitions.reopening import Reopened, reopen
 from scheduling.transitions.repairing import UNREADABLE, fail_unreadable
+from scheduling.transitions.reporting import (
+    NO_REPORT,
+    end_reported,
+    give_up_unreported,
+    renew_lease,
+)
 from scheduling.transitions.skipping import skip
-from scheduling.transitions.starting import ANY, HARD_LIMIT_MARGIN, Terms, fail_unstarted, start
+from scheduling.transitions.starting import (
+    ANY,
+    HARD_LIMIT_MARGIN,
+    Terms,
+    fail_unstarted,
+    start,
+    start_reported,
+)
 from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
 from scheduling.transitions.unlocking import Unlocked, await_ends, unlock
 from scheduling.transitions.waiting import make_ready, open_runs
@@ -39,6 +52,7 @@ __all__ = [
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
     "NOT_SERVED",
+    "NO_REPORT",
     "UNKNOWN_TASK",
     "UNREADABLE",
     "UNSTARTABLE",
@@ -48,10 +62,12 @@ __all__ = [
     "await_ends",
     "cancel",
     "claim",
+    "end_reported",
     "end_stopping",
     "fail_unreadable",
     "fail_unstarted",
     "finish",
+    "give_up_unreported",
     "hand_over",
     "lose",
     "make_ready",
@@ -62,9 +78,11 @@ __all__ = [
     "note_unstarted",
     "open_runs",
     "release",
+    "renew_lease",
     "reopen",
     "skip",
     "start",
+    "start_reported",
     "time_out",
     "unlock",
     "unmark_sent",

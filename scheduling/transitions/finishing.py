@@ -4,7 +4,7 @@
 stop, `release` what a stopped worker left undone. What an ending makes of a run is in `outcome`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -41,14 +41,14 @@ def finish(endings: Collection[Ending], *, now: datetime) -> set[Fence]:
         won = locked_by_fence(by_fence, RunState.RUNNING, RunState.STOPPING)
         stops = _stops_of(won)
         reports = {run.id: by_fence[run.fence] for run in won}
-        return _end(won, {**reports, **stops}, now, gone=set(stops))
+        return conclude(won, {**reports, **stops}, now, gone=set(stops))
 
 
 def lose(fences: Collection[Fence], *, now: datetime) -> set[Fence]:
     """Take runs from a worker that vanished: another attempt, or failed."""
     with transaction.atomic():
         won = locked_by_fence(fences, RunState.RUNNING)
-        return _end(won, {run.id: loss_of(run) for run in won}, now)
+        return conclude(won, {run.id: loss_of(run) for run in won}, now)
 
 
 def end_stopping(fences: Collection[Fence], *, now: datetime, seen_gone: bool) -> set[Fence]:
@@ -56,7 +56,7 @@ def end_stopping(fences: Collection[Fence], *, now: datetime, seen_gone: bool) -
     with transaction.atomic():
         won = locked_by_fence(fences, RunState.STOPPING)
         stops = _stops_of(won)
-        return _end(won, stops, now, gone=set(stops) if seen_gone else set())
+        return conclude(won, stops, now, gone=set(stops) if seen_gone else set())
 
 
 def release(
@@ -91,13 +91,14 @@ def _stops_of(runs: Collection[Run]) -> dict[UUID, Ending]:
     }
 
 
-def _end(
-    runs: list[Run],
+def conclude(
+    runs: Sequence[Run],
     reports: Mapping[UUID, Ending],
     now: datetime,
     *,
     gone: Collection[UUID] = frozenset(),
 ) -> set[Fence]:
+    """Write what these endings make of locked runs and of their attempts; tell and note it."""
     for run in runs:
         apply_ending(run, reports[run.id], now)
     update_rows(runs, ENDED_FIELDS)
@@ -109,7 +110,7 @@ def _end(
 
 
 def _end_attempts(
-    runs: list[Run], reports: Mapping[UUID, Ending], now: datetime, gone: Collection[UUID]
+    runs: Sequence[Run], reports: Mapping[UUID, Ending], now: datetime, gone: Collection[UUID]
 ) -> None:
     attempts = [
         Attempt(

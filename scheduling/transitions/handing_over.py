@@ -1,4 +1,8 @@
-"""Runs whose queue only plain Celery workers serve are done once their message is theirs."""
+"""Messages that are sent once, because sending twice would be running twice (DESIGN rule 4).
+
+Runs whose queue only plain Celery workers serve are done once their message is theirs; those of
+foreign workers that tell only the end are out of hand until they do (`reporting`).
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,6 +13,7 @@ from django.db import transaction
 from scheduling.bulk import update_rows
 from scheduling.models.event import EventKind
 from scheduling.states import RunState
+from scheduling.transitions.reporting import report_due
 from scheduling.transitions.rows import locked, move, tell
 
 HANDED_OVER = "handed_over"
@@ -17,14 +22,15 @@ HANDED_OVER = "handed_over"
 def mark_sent(run_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
     """Set `published_at` before the only message of queued runs is sent; return the ids set.
 
-    After a crash a run that is marked and has not ended is not sent again: a plain worker may be
-    running it, and would not tell us.
+    After a crash a run that is marked and has not ended is not sent again: a worker may be running
+    it, and would not tell us. Of a foreign worker a report is waited for until the deadline.
     """
     with transaction.atomic():
         won = [run for run in locked(run_ids, {RunState.QUEUED}) if run.published_at is None]
         for run in won:
             run.published_at = now
-        update_rows(won, ["published_at"])
+            run.deadline_at = report_due(run, now) if run.reporting else None
+        update_rows(won, ["published_at", "deadline_at"])
     return {run.pk for run in won}
 
 
@@ -33,8 +39,8 @@ def unmark_sent(run_ids: Collection[UUID]) -> None:
     with transaction.atomic():
         won = locked(run_ids, {RunState.QUEUED})
         for run in won:
-            run.published_at = None
-        update_rows(won, ["published_at"])
+            run.published_at = run.deadline_at = None
+        update_rows(won, ["published_at", "deadline_at"])
 
 
 def hand_over(run_ids: Collection[UUID], *, now: datetime, error: str = "") -> int:

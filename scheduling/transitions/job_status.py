@@ -5,7 +5,7 @@ transition's transaction, after the runs are locked.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from scheduling.states import Outcome
 logger = logging.getLogger(__name__)
 
 
-def note_on_jobs(runs: list[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
+def note_on_jobs(runs: Sequence[Run], reports: Mapping[UUID, Ending], now: datetime) -> None:
     """Keep each job's last status and its row of failed attempts, for the breaker (SPEC A13)."""
     by_job: dict[int, list[Run]] = {}
     for run in runs:

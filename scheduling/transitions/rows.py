@@ -16,7 +16,8 @@ LOOKED_AT = (
     "id", "scope", "job_id", "state", "reason", "attempt", "attempt_id", "worker_id",
     "timeout", "expires_at", "ready_at", "published_at", "started_at", "deadline_at", "finished_at",
     "max_retries", "retry_base", "retry_cap", "retry_backoff", "retry_jitter", "retry_count",
-    "lost_count", "non_retryable_codes", "error", "error_code", "next_attempt_at", "unmet",
+    "reporting", "lost_count", "non_retryable_codes", "error", "error_code", "next_attempt_at",
+    "unmet",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from scheduling.bulk import insert_rows, update_rows
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
+from scheduling.models.job import Reporting
 from scheduling.states import RunState
 from scheduling.transitions.noting import BEFORE_THE_START, CANNOT_STOP
 from scheduling.transitions.rows import locked, locked_by_fence, move, tell
@@ -69,15 +70,29 @@ def start(
         _refuse_unbounded([run for run in queued if not _can_bound(worker, run)])
         for run in won:
             _begin(run, worker, terms.get(run.fence, ANY).time_for(run), now)
-        update_rows(won, STARTED_FIELDS)
-        _open_attempts(won, now)
-        tell(won, EventKind.STARTED, now)
+        _write_started(won, now)
         if in_doubt:
             won += [r for r in known if r.state == RunState.RUNNING and r.worker_id == worker_id]
     return {run.fence for run in won}
 
 
-def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: datetime) -> None:
+def start_reported(fence: Fence, *, reporter: str, now: datetime) -> Run | None:
+    """Grant the start that a foreign worker reports, or None; he may ask twice for his own."""
+    with transaction.atomic():
+        (run,) = locked_by_fence([fence], RunState.QUEUED, RunState.RUNNING) or (None,)
+        if run is None or run.reporting != Reporting.FULL:
+            return None
+        if run.state == RunState.RUNNING:
+            own = Attempt.objects.filter(run=run, number=run.attempt, reporter=reporter)
+            return run if own.exists() else None
+        if _too_late(run, now):
+            return None
+        _begin(run, None, ANY.time_for(run), now)
+        _write_started([run], now, reporter=reporter)
+    return run
+
+
+def _begin(run: Run, worker: WorkerProcess | None, limit: timedelta | None, now: datetime) -> None:
     move(run, RunState.RUNNING)
     run.reason = ""
     if run.error_code in BEFORE_THE_START:
@@ -86,7 +101,8 @@ def _begin(run: Run, worker: WorkerProcess, limit: timedelta | None, now: dateti
     run.deadline_at = now + limit if limit is not None else None
 
 
-def _open_attempts(runs: list[Run], now: datetime) -> None:
+def _write_started(runs: list[Run], now: datetime, *, reporter: str = "") -> None:
+    update_rows(runs, STARTED_FIELDS)
     insert_rows(
         [
             Attempt(
@@ -95,10 +111,12 @@ def _open_attempts(runs: list[Run], now: datetime) -> None:
                 number=run.attempt,
                 worker_id=run.worker_id,
                 started_at=now,
+                reporter=reporter,
             )
             for run in runs
         ]
     )
+    tell(runs, EventKind.STARTED, now)
 
 
 def _can_bound(worker: WorkerProcess, run: Run) -> bool:

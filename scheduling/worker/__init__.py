@@ -10,6 +10,7 @@ plans the next link once an end is committed. `introduction` is what it tells of
 is where the parts find each other.
 
 `stopper` ends what is to be stopped, by `stop` after `stop`, with what `processes` knows of process
-groups; a request is `stoppable` at any point of its life, `attempts` lists those in hand.
-`redis_qos`, `reconnect` and `task_events` are what we do otherwise than Celery and kombu.
+groups, once what a task drives `outside` of them was told; a request is `stoppable` at any point of
+its life, `attempts` lists those in hand. `redis_qos`, `reconnect` and `task_events` are what we do
+otherwise than Celery and kombu.
 """

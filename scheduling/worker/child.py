@@ -1,6 +1,5 @@
 """What differs inside the pool process: results are kept as JSON, a retry is told, not sent."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +16,10 @@ from celery.signals import task_success
 
 from scheduling.fence import HEADER
 from scheduling.redaction import clip
+from scheduling.storable import encode_result
 from scheduling.worker.processes import end_others_of_own_group
 from scheduling.worker.soft_limit import limited_softly
 
-LARGEST_RESULT_BYTES = 64 * 1024
 LONGEST_TEXT = 32_000
 
 _last = threading.local()
@@ -127,18 +126,6 @@ def _bounded(error: Any) -> Any:
         return error
     code, retryable = getattr(error, "code", None), getattr(error, "retryable", True)
     return Shortened(type(error).__name__, clip(text, LONGEST_TEXT), code, retryable)
-
-
-def encode_result(result: Any) -> str:
-    """Return a task's result as JSON text of at most 64 KiB; what does not fit is described."""
-    try:
-        text = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        return json.dumps({"unserializable": type(result).__name__, "why": str(error)[:200]})
-    size = len(text.encode())
-    if size > LARGEST_RESULT_BYTES:
-        return json.dumps({"too_large_bytes": size, "limit_bytes": LARGEST_RESULT_BYTES})
-    return text
 
 
 def tell_retries(task: Any) -> None:

@@ -16,6 +16,7 @@ from scheduling.logs import configured_redactor
 from scheduling.worker import endings
 from scheduling.worker.child import Returned, trace_run
 from scheduling.worker.fenced import FencedRequest
+from scheduling.worker.outside import OutsideCancel
 from scheduling.worker.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class LedgerRequest(FencedRequest):
             # Celery's own arithmetic of retries then sees the ledger's count.
             self._request_dict["retries"] = parse_retries(self._request_dict.get(RETRIES_HEADER))
             self._request_dict["headers"] = {HEADER: str(self._fence)}
+            self.outside = OutsideCancel(self.task, self._fence, self.args, self.kwargs)
 
     @property
     def _fence(self) -> Fence:
@@ -97,6 +99,8 @@ class LedgerRequest(FencedRequest):
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001 Celery's signature
         """Record a hard timeout; a soft one comes back as the task's own exception."""
         celery_part = partial(super().on_timeout, soft, timeout)
+        if self.outside is not None:
+            self.outside.begin()
         if self.fenced and not soft:
             self._record(endings.hard_timeout(self._fence, timeout), celery_part, died=True)
         else:

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from scheduling.worker import processes
+from scheduling.worker.outside import OutsideCancel
 from scheduling.worker.runtime import runtime
 
 
@@ -63,8 +64,17 @@ class Stop:
                 return Progress.PRESSING  # handed to the pool, and not yet taken by a process
             if _is_dead(pid):
                 return _sweep(pid)
-            self._signal(pid, monotonic)
+            if not self._waits_for_outside():
+                self._signal(pid, monotonic)
         return Progress.PRESSING
+
+    def _waits_for_outside(self) -> bool:
+        """What the task drives elsewhere is told first, where the run is to end for good."""
+        outside: OutsideCancel | None = self.request.outside
+        if outside is None or self.cause is not Cause.LEDGER:
+            return False
+        outside.begin()
+        return outside.is_waited_for
 
     def _signal(self, pid: int, monotonic: float) -> None:
         if self.told_at is None:

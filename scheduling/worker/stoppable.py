@@ -7,6 +7,7 @@ from typing import Any
 from celery.worker.request import Request
 
 from scheduling.fence import Fence
+from scheduling.worker.outside import OutsideCancel
 from scheduling.worker.runtime import runtime
 from scheduling.worker.stop import Cause
 
@@ -29,6 +30,7 @@ class StoppableRequest(Request):
         self.began = False  # handed to the pool
         self.over = False  # came to an end of its own
         self.job: Any = None  # the pool's
+        self.outside: OutsideCancel | None = None  # where it is one run alone
         self._told_to_stop = False
         self._stop_recorded = False
         self._finish: Callable[[], None] | None = None

@@ -14,6 +14,7 @@ from opsproject.celery import app
 from scheduling.clock import PlanClock
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.claim import claim_ready
+from scheduling.engine.events.sequence import number_events
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
@@ -27,7 +28,6 @@ from scheduling.engine.recover import (
     take_from_lost_workers,
 )
 from scheduling.engine.resolve import resolve_waiting
-from scheduling.engine.sequence import number_events
 
 SCOPE = "real"
 LEDGER_DAYS = 1

@@ -91,6 +91,31 @@ def test_a_cancelled_run_may_clean_up(
     assert not alive(pids)
 
 
+@pytest.mark.parametrize("why", ["cancelled", "soft limit"])
+def test_a_session_outside_is_told_before_the_process_is_stopped(
+    cluster: Cluster,
+    publisher: Publisher,
+    make_job: JobMaker,
+    operator: Operator,
+    tmp_path: Path,
+    why: str,
+) -> None:
+    cluster.worker()
+    told, pid = tmp_path / "session", tmp_path / "pid"
+    job = make_job(
+        task="tests.drives_a_session",
+        params={"path": str(told)},
+        timeout=timedelta(seconds=3 if why == "soft limit" else 600),
+        max_retries=0,
+    )
+    run = send(job, publisher, operator)
+    wait_for(pid.exists, seconds=20, what="the task has started")
+    if why == "cancelled":
+        cancel_runs([run.pk], operator)
+    wait_for_state(run, RunState.CANCELLED if why == "cancelled" else RunState.TIMEOUT)
+    assert told.read_text() == "session ended, attempt 1, process there\n"
+
+
 def test_a_hard_limit_ends_a_run_and_what_it_started(
     cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator, tmp_path: Path
 ) -> None:

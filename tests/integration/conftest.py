@@ -1,16 +1,12 @@
-"""The cluster of real processes, an empty broker, an untouched database, and API callers."""
+"""The cluster of real processes, an empty broker, and an untouched database."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 from celery import Celery
-from django.test import Client
 
-from scheduling.actions.audit import Operator
-from scheduling.actions.create_token import NewToken, create_token
 from scheduling.engine.publishing.publish import Publisher
 from tests.cluster import Cluster
 from tests.elsewhere import untouched_database
@@ -46,15 +42,3 @@ def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
     """Return a publisher to that broker."""
     del valkey
     return Publisher(Celery("publisher", broker=valkey_server.url))
-
-
-@pytest.fixture
-def caller(admin_user: Any, operator: Operator) -> Any:
-    """Return a function that makes a client with a token of some access."""
-
-    def make(access: str = "operate", scope: str = "", office_id: str = "") -> Client:
-        new = NewToken(name="test", access=access, scope=scope, office_id=office_id)
-        token = create_token(new, operator, user=admin_user)
-        return Client(headers={"Authorization": f"Bearer {token}"})
-
-    return make

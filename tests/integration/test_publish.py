@@ -112,7 +112,7 @@ def test_a_refused_message_does_not_double_the_others_that_have_no_fence(
 ) -> None:
     valkey.set("real.jobs.spoilt", "no list")
     runs = claimed(make_job("before"), make_job("spoilt"), make_job("after"))
-    delivery = Delivery(runs, fenced=False)
+    delivery = Delivery(runs, now=database_now(), fenced=False)
     deliver(publisher.app, delivery)
     assert [run for run, _ in delivery.refused] == [runs[1]]
     assert valkey.llen("real.jobs.before") == valkey.llen("real.jobs.after") == 1

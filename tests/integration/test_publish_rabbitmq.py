@@ -227,7 +227,7 @@ def test_of_messages_without_a_fence_at_most_the_one_on_its_way_is_uncertain(
         send_message(app, producer, run, **options)
 
     monkeypatch.setattr("scheduling.engine.publishing.delivery.send_message", die_after_ten)
-    delivery = Delivery(runs, fenced=False)
+    delivery = Delivery(runs, now=database_now(), fenced=False)
     with pytest.raises(OperationalError):
         deliver(app, delivery)
     assert delivery.sent == runs[:10]

@@ -6,6 +6,7 @@ from celery import current_app
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
+from scheduling.engine.events.sequence import number_events
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publishing.publish import Publisher
@@ -16,7 +17,6 @@ from scheduling.engine.recover import (
     stop_overdue,
     take_from_lost_workers,
 )
-from scheduling.engine.sequence import number_events
 from scheduling.fence import Fence
 from scheduling.models import AuditEntry, Job, Run, RunEvent, WorkerProcess
 from scheduling.states import RunState

@@ -3,9 +3,9 @@
 import pytest
 
 from scheduling.clock import database_now
-from scheduling.engine import sequence
+from scheduling.engine.events import sequence
+from scheduling.engine.events.sequence import number_events
 from scheduling.engine.new_run import new_run
-from scheduling.engine.sequence import number_events
 from scheduling.models import RunEvent
 from scheduling.models.event import EventKind
 from scheduling.states import Trigger

@@ -15,7 +15,7 @@ from scheduling.clock import database_now
 from scheduling.engine import recover
 from scheduling.engine.new_run import new_run
 from scheduling.engine.plan import plan_due_jobs
-from scheduling.engine.publishing import hand_over
+from scheduling.engine.publishing import once
 from scheduling.engine.publishing.delivery import Delivery
 from scheduling.engine.publishing.hand_over import hand_over_runs
 from scheduling.engine.publishing.publish import Publisher
@@ -251,7 +251,7 @@ def test_a_broker_that_hangs_gets_a_rest_and_leaves_no_more_in_doubt(
     def hang(_app: Celery, delivery: Delivery) -> None:
         raise OperationalError(f"{len(delivery.waiting)} messages had no answer")
 
-    monkeypatch.setattr(hand_over, "deliver", hang)
+    monkeypatch.setattr(once, "deliver", hang)
     serving = Serving(app, "real")
     serving.note({"plain@host": ["foreign"]})
     publisher = Publisher(app, serving)

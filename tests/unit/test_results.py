@@ -6,13 +6,9 @@ from uuid import uuid4
 from billiard.einfo import ExceptionInfo
 
 from scheduling.fence import Fence
+from scheduling.storable import LARGEST_BYTES, encode_result
 from scheduling.worker import endings
-from scheduling.worker.child import (
-    LARGEST_RESULT_BYTES,
-    LONGEST_TEXT,
-    encode_result,
-    shorten,
-)
+from scheduling.worker.child import LONGEST_TEXT, shorten
 
 
 def test_a_json_result_is_kept() -> None:
@@ -35,8 +31,8 @@ def test_not_a_number_is_described_because_databases_refuse_it() -> None:
 
 
 def test_a_result_over_the_limit_is_described_by_its_size() -> None:
-    described = json.loads(encode_result("x" * LARGEST_RESULT_BYTES))
-    assert described["too_large_bytes"] == LARGEST_RESULT_BYTES + 2
+    described = json.loads(encode_result("x" * LARGEST_BYTES))
+    assert described["too_large_bytes"] == LARGEST_BYTES + 2
 
 
 class CodedError(Exception):

@@ -26,15 +26,22 @@ def start_arrived(
     terms: Mapping[Fence, Terms] | None = None,
 ) -> set[Fence]:
     """Start those of the attempts that are links whose time has come; return which those are."""
+    with transaction.atomic():
+        won = claim_arrived(fences, now=now, terms=terms)
+        return start(won, worker_id=worker_id, now=now, terms=terms) if won else set()
+
+
+def claim_arrived(
+    fences: Collection[Fence], *, now: datetime, terms: Mapping[Fence, Terms] | None = None
+) -> list[Fence]:
+    """Give a slot to those of the attempts that are links whose time has come; return these.
+
+    The caller starts them in the same transaction.
+    """
     first = [fence.run_id for fence in fences if fence.attempt == 1]
     arrived = Run.objects.waiting_links().filter(id__in=first, not_before__lte=now)
     links = dict(arrived.values_list("id", "job_id"))
-    if not links:
-        return set()
-    with transaction.atomic():
-        claimed = _claim(links, terms or {}, now)
-        won = [run.fence for run in claimed]
-        return start(won, worker_id=worker_id, now=now, terms=terms) if won else set()
+    return [run.fence for run in _claim(links, terms or {}, now)] if links else []
 
 
 def _claim(

@@ -23,8 +23,10 @@ from kombu.transport.pyamqp import Transport as RabbitMQ
 from scheduling.engine.publishing.batch import Parcel
 from scheduling.engine.publishing.confirms import Answers, send_confirmed
 from scheduling.engine.publishing.delivery import AT_ONCE
+from scheduling.engine.publishing.foreign_message import declare_plain_queue, read_along
 from scheduling.engine.publishing.message import is_routed, send_message
 from scheduling.models import Run
+from scheduling.models.job import Reporting
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def wait_at_broker(app: Celery, links: Sequence[Run], *, now: datetime) -> None:
     if not ours or not _is_rabbitmq(app):
         return
     ours = _marked(ours, now)  # first: one that is due at once may arrive before we are back
+    read_along(ours)
     shipment = _Shipment(app, ours, now)
     try:
         shipment.send()
@@ -81,7 +84,8 @@ def _attempts(links: Sequence[Run]) -> list[UUID]:
 
 def _may_wait(link: Run) -> bool:
     """Only the workers of our own queues are sure to check at the fence that the link may start."""
-    return link.is_for_own_queue and not is_routed(link)
+    checked = link.reporting != Reporting.END_ONLY
+    return checked and link.is_for_own_queue and not is_routed(link)
 
 
 def _is_rabbitmq(app: Celery) -> bool:
@@ -143,7 +147,10 @@ class _Shipment:
         """
         queue = _delay_queue(link)
         channel: Any = producer.channel
-        self._app.amqp.queues[link.queue].queue_declare(channel=channel)
+        if link.reporting:
+            declare_plain_queue(channel, link.queue)
+        else:
+            self._app.amqp.queues[link.queue].queue_declare(channel=channel)
         if anew:
             channel.queue_delete(queue.name)
         declared: Any = queue.queue_declare(channel=channel)
@@ -152,7 +159,9 @@ class _Shipment:
         first = copy(link)
         first.attempt = 1  # which it will be when it arrives
         seconds = _seconds_until(link.not_before or self._now, self._now)
-        send_message(self._app, producer, first, queue=queue, expiration=seconds, **options)
+        send_message(
+            self._app, producer, first, now=self._now, queue=queue, expiration=seconds, **options
+        )
 
 
 def _delay_queue(link: Run) -> Queue:

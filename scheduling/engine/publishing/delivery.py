@@ -7,6 +7,7 @@ them one by one. Where one message spoils a batch, each is sent alone, so that i
 import logging
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,8 @@ class Delivery:
     that had no answer are told apart from those that were not tried.
     """
 
-    def __init__(self, runs: Sequence[Parcel], *, fenced: bool = True) -> None:
+    def __init__(self, runs: Sequence[Parcel], *, now: datetime, fenced: bool = True) -> None:
+        self.now = now
         self.fenced = fenced
         self.waiting = {run.id: run for run in runs}
         self.sent: list[Parcel] = []
@@ -48,7 +50,7 @@ class Delivery:
     def send(self, app: Celery, producer: Producer, run: Parcel, **options: Any) -> None:
         """Hand one message to the producer."""
         self._tried.add(run.id)
-        send_message(app, producer, run, fenced=self.fenced, **options)
+        send_message(app, producer, run, now=self.now, fenced=self.fenced, **options)
 
     def note_sent(self, run: Parcel) -> None:
         """The broker has it."""

@@ -1,5 +1,9 @@
-"""The message of claimed runs: "look at run X, attempt N", in Celery's own protocol."""
+"""The message of claimed runs: "look at run X, attempt N", in Celery's own protocol.
 
+Foreign workers do not speak it: theirs is in `foreign_message`.
+"""
+
+from datetime import datetime
 from functools import cache
 from math import ceil
 from typing import Any
@@ -9,6 +13,7 @@ from celery.utils.nodenames import anon_nodename
 from kombu import Exchange, Producer, Queue
 
 from scheduling.engine.publishing.batch import Batch, Parcel
+from scheduling.engine.publishing.foreign_message import send_foreign_message
 from scheduling.fence import BATCH_TASK, HEADER, RETRIES_HEADER, join_fences
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
@@ -19,13 +24,22 @@ LONGEST_SHOWN = 1_024  # characters of the arguments, as in Celery's own message
 
 
 def send_message(
-    app: Celery, producer: Producer, parcel: Parcel, *, fenced: bool = True, **options: Any
+    app: Celery,
+    producer: Producer,
+    parcel: Parcel,
+    *,
+    now: datetime,
+    fenced: bool = True,
+    **options: Any,
 ) -> None:
     """Hand the parcel's message to the producer; it raises what the transport raises.
 
     It carries no Celery `expires`, `eta` or `retries`: the ledger decides those (DESIGN rule 4).
     Without the fence it is a message like any other, for workers that know no ledger.
     """
+    if isinstance(parcel, Run) and parcel.reporting:
+        send_foreign_message(producer, parcel, now=now, **options)
+        return
     if isinstance(parcel, Batch):
         name, message, run = BATCH_TASK, _batch_message(app, parcel), parcel.first
         headers = {HEADER: join_fences(run.fence for run in parcel.runs)}

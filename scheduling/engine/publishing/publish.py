@@ -1,8 +1,9 @@
 """Publishes: after the commit, a message per claimed run, in batches, and notes which ones went.
 
 A message that cannot be sent is no loss: the run stays queued, unpublished, and recover sends it
-when the broker is back. Runs of a queue that plain Celery workers serve are handed over;
-those of a foreign queue that nobody serves are held back.
+when the broker is back. Runs of a queue that plain Celery workers serve are handed over, those of
+foreign workers that tell only their end are sent once; those of a foreign queue that nobody serves
+are held back.
 """
 
 import logging
@@ -18,11 +19,14 @@ from kombu.exceptions import OperationalError
 
 from scheduling.engine.publishing.batch import Parcel, pack, runs_of
 from scheduling.engine.publishing.delivery import Delivery, deliver
+from scheduling.engine.publishing.foreign_message import read_along
 from scheduling.engine.publishing.hand_over import hand_over_runs
 from scheduling.engine.publishing.message import is_routed
+from scheduling.engine.publishing.once import send_once
 from scheduling.engine.publishing.serving import Serving
 from scheduling.logs import configured_redactor
 from scheduling.models import Run
+from scheduling.models.job import Reporting
 from scheduling.states import RunState
 from scheduling.transitions import NOT_PUBLISHED, note_refused, note_unstarted
 
@@ -50,20 +54,26 @@ class Publisher:
         if not runs or not self.available:
             return 0
         runs = self._but_held_back(runs)
+        read_along(runs)
         try:
-            settled, handed_over = self._hand_over(runs, now)
+            settled, sent = self._hand_over(runs, now)
+            sent += self._send_out_of_hand(runs, now)
         except OperationalError as error:
             self._note_outage(error, len(runs))
             return 0
-        rest = [run for run in runs if run.queue not in settled]
-        return handed_over + (self._deliver(rest, now) if rest and self.available else 0)
+        rest = [
+            run
+            for run in runs
+            if run.reporting != Reporting.END_ONLY and (run.reporting or run.queue not in settled)
+        ]
+        return sent + (self._deliver(rest, now) if rest and self.available else 0)
 
     def untracked(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that workers without the fence serve."""
         return self.serving.untracked(queues) if self.serving is not None else set()
 
     def _deliver(self, runs: Sequence[Run], now: datetime) -> int:
-        delivery = Delivery(pack(self.app, runs))
+        delivery = Delivery(pack(self.app, runs), now=now)
         try:
             deliver(self.app, delivery)
             self._rest_seconds = 0.0
@@ -95,15 +105,22 @@ class Publisher:
     def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
         """Hand over what plain workers serve; return the queues settled, and how many runs."""
         untracked = self.untracked({run.queue for run in runs})
-        theirs = [run for run in runs if run.queue in untracked]
+        theirs = [run for run in runs if run.queue in untracked and not run.reporting]
         if not theirs:
             return set(), 0
-        delivery = hand_over_runs(self.app, theirs, now=now)
+        return untracked, self._note_sent_once(hand_over_runs(self.app, theirs, now=now))
+
+    def _send_out_of_hand(self, runs: Sequence[Run], now: datetime) -> int:
+        """Send what foreign workers tell only the end of; return how many messages."""
+        theirs = [run for run in runs if run.reporting == Reporting.END_ONLY]
+        return self._note_sent_once(send_once(self.app, theirs, now=now)) if theirs else 0
+
+    def _note_sent_once(self, delivery: Delivery) -> int:
         for run, refusal in delivery.refused:
             _note_refused(run, refusal)
         if delivery.waiting:
             self._rest()  # or it would leave one more message in doubt at each turn
-        return untracked, len(delivery.sent)
+        return len(delivery.sent)
 
     def _note_outage(self, error: Exception, unpublished: int) -> None:
         self._rest()

@@ -22,6 +22,7 @@ from scheduling.engine.publishing.batch import size_for
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.unserved import note_unserved
 from scheduling.models import Run, WorkerProcess
+from scheduling.models.job import Reporting
 from scheduling.models.run import ROUTED, RunQuerySet
 from scheduling.states import RunState
 from scheduling.transitions import hand_over
@@ -71,12 +72,13 @@ class MissingMessages:
         if not publisher.serving.knows():
             return 0
         # A plain worker has taken it, with or without its fence: to send it again is to run it.
-        untracked = publisher.untracked({run.queue for run in runs})
-        taken = [run.pk for run in runs if run.queue in untracked]
+        untracked = publisher.untracked({run.queue for run in runs if not run.reporting})
+        taken = [run.pk for run in runs if run.queue in untracked and not run.reporting]
         hand_over(taken, now=now, error="a worker without the ledger may have taken its message")
         # Where none of ours is there nobody could check the fence of a second message.
         ours = publisher.serving.served_by_ours() - untracked
-        return self._send_again(publisher, [run for run in runs if run.queue in ours], now)
+        fenced = [run for run in runs if run.reporting or run.queue in ours]
+        return self._send_again(publisher, fenced, now)
 
     def _send_again(self, publisher: Publisher, runs: Sequence[Run], now: datetime) -> int:
         sent = publisher.publish(runs[:MOST_A_SWEEP], now=now)
@@ -114,11 +116,12 @@ class MissingMessages:
         return {queue for queue, task in pairs if size_for(self.app, task) > 1}
 
     def _published(self) -> RunQuerySet:
-        """Queued runs with a message; those that went through somebody's exchange lie elsewhere."""
+        """Queued runs with a message that may be sent again, and whose queue is known."""
         return (
             Run.objects.open(RunState.QUEUED)
             .filter(scope=self.scope, published_at__isnull=False)
             .exclude(ROUTED)
+            .exclude(reporting=Reporting.END_ONLY)
         )
 
     def _depths(self, queues: Iterable[str]) -> dict[str, int]:

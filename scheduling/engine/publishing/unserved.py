@@ -32,7 +32,7 @@ def note_unserved(scope: str, queues: Collection[str], serving: Serving, *, now:
     code = UNKNOWN_TASK if _somebody_looks_for_queues(scope, now) else NOT_SERVED
     waiting = (
         Run.objects.open(RunState.QUEUED)
-        .filter(scope=scope, queue__in=lonely, published_at__isnull=False)
+        .filter(scope=scope, queue__in=lonely, published_at__isnull=False, reporting="")
         .exclude(error_code__in={UNKNOWN_TASK, code})
         .order_by("id")
     )

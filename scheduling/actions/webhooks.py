@@ -1,0 +1,71 @@
+"""Makes, switches and deletes webhooks; where one is switched on it is told from then on."""
+
+import secrets
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+
+from scheduling.actions.audit import Operator, record
+from scheduling.clock import database_now
+from scheduling.engine.events.guarded_http import RefusedAddress, check_url
+from scheduling.engine.events.reading import last_number
+from scheduling.errors import InvalidWebhook
+from scheduling.models import Office, Webhook
+from scheduling.models.event import EventKind
+
+
+@transaction.atomic
+def create_webhook(
+    scope: str, url: str, operator: Operator, *, office: Office | None, events: Sequence[str]
+) -> Webhook:
+    """Create a webhook with a secret of its own; raise InvalidWebhook."""
+    try:
+        check_url(url)
+    except RefusedAddress as error:
+        raise InvalidWebhook("url", str(error)) from error
+    if unknown := sorted(set(events) - set(EventKind.values)):
+        known = ", ".join(EventKind.values)
+        raise InvalidWebhook("events", f"{', '.join(map(repr, unknown))}: give some of {known}")
+    webhook = Webhook(
+        scope=scope,
+        office=office,
+        url=url,
+        events=sorted(set(events)),
+        secret=secrets.token_urlsafe(32),
+        told_until=last_number(),
+        created_at=database_now(),
+    )
+    try:
+        with transaction.atomic():
+            webhook.save()
+    except IntegrityError as error:
+        raise InvalidWebhook("url", f"{url!r} is told already: change that webhook") from error
+    record(operator, "create_webhook", webhook, after={"events": webhook.events})
+    return webhook
+
+
+@transaction.atomic
+def switch_webhook(webhook: Webhook, operator: Operator, *, enabled: bool) -> Webhook:
+    """Switch it off, or on: what happened in between is not told."""
+    webhook = Webhook.objects.select_for_update(of=("self",)).get(pk=webhook.pk)
+    if webhook.enabled != enabled:
+        webhook.enabled = enabled
+        webhook.told_until = (
+            max(webhook.told_until, last_number()) if enabled else webhook.told_until
+        )
+        webhook.save(update_fields=["enabled", "told_until"])
+        record(
+            operator,
+            "switch_webhook",
+            webhook,
+            before={"enabled": not enabled},
+            after={"enabled": enabled},
+        )
+    return webhook
+
+
+@transaction.atomic
+def delete_webhook(webhook: Webhook, operator: Operator) -> None:
+    """Delete it with its deliveries."""
+    record(operator, "delete_webhook", webhook)
+    webhook.delete()

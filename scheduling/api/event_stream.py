@@ -1,0 +1,138 @@
+"""Events as server-sent events: of the scope or of one office, resumable by `Last-Event-ID`.
+
+Who may listen: a token (header), a ticket of one minute that a token gets for a browser's
+EventSource, which can set no header, or a signed-in member of the staff.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core import signing
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from ninja.errors import HttpError
+
+from scheduling.api.auth import READ
+from scheduling.api.event_hub import MOST_LISTENERS, TooManyListeners, hub
+from scheduling.api.offices import require_office
+from scheduling.conf import conf
+from scheduling.engine.events.reading import Event, events_after, last_number
+from scheduling.errors import UnknownOffice
+from scheduling.models import ApiToken
+
+PING_SECONDS = 15.0
+PAGE = 500
+TICKET_SECONDS = 60
+LARGEST_NUMBER = 2**63 - 1
+SALT = "scheduling.event-ticket"
+
+
+def ticket_for(token: ApiToken) -> str:
+    """Return what lets a browser open a stream within a minute, as this token may."""
+    return signing.dumps(token.token_key, salt=SALT)
+
+
+@csrf_exempt  # it changes nothing, and says of other methods what the API says
+async def stream_events(request: HttpRequest, office_id: str | None = None) -> HttpResponseBase:
+    """Tell what happens from now on, or behind `Last-Event-ID`."""
+    try:
+        _require_stream(request)
+        await sync_to_async(_admit)(request, office_id)
+        after = await _behind(request)
+    except _Refused as refused:
+        body = {"code": refused.code, "message": str(refused)}
+        return JsonResponse(body, status=refused.status, headers=refused.headers)
+    return StreamingHttpResponse(
+        _told(after, office_id),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+class _Refused(Exception):  # noqa: N818 the name reads at the raise
+    """In the API's one shape."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.headers = status, code, headers
+
+
+def _require_stream(request: HttpRequest) -> None:
+    if request.method != "GET":
+        raise _Refused(405, "method_not_allowed", "this address takes GET only", Allow="GET")
+    if not isinstance(request, ASGIRequest):
+        raise _Refused(
+            501, "no_streams", "this server cannot stream: poll GET /api/events?after=, or use ASGI"
+        )
+
+
+async def _told(after: int, office_id: str | None) -> AsyncIterator[str]:
+    """Yield frames for as long as the client listens."""
+    yield "retry: 1000\n\n"
+    try:
+        with hub.listening() as listener:
+            while True:
+                events = await _next(after)
+                for event in events:
+                    after = event.seq
+                    if office_id in {None, event.office_id}:
+                        yield _frame(event)
+                if not events and not await listener.has_news(within=PING_SECONDS):
+                    yield ":\n\n"
+    except TooManyListeners:
+        yield f"event: refused\ndata: this process has {MOST_LISTENERS} streams already\n\n"
+
+
+async def _next(after: int) -> list[Event]:
+    recent = hub.recent_after(after)
+    if recent is not None:
+        return recent
+    return await sync_to_async(events_after)(after, scope=conf.SCHEDULER_SCOPE, limit=PAGE)
+
+
+def _frame(event: Event) -> str:
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {json.dumps(event.plain())}\n\n"
+
+
+async def _behind(request: HttpRequest) -> int:
+    """Return the number behind which the client wants to read on; by default the newest."""
+    given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id")
+    if given is None:
+        return await sync_to_async(last_number)()
+    if not given.isdecimal() or (number := int(given)) > LARGEST_NUMBER:
+        raise _Refused(422, "invalid", f"Last-Event-ID: {given!r} is not the number of an event")
+    return number
+
+
+def _admit(request: HttpRequest, office_id: str | None) -> None:
+    """Raise _Refused for whoever may not listen, and for an office that is none."""
+    try:
+        if office_id is not None:
+            require_office(office_id)
+        admitted = _is_admitted(request, office_id)
+    except UnknownOffice as error:
+        raise _Refused(404, error.code, str(error)) from error
+    except HttpError as error:
+        raise _Refused(error.status_code, "forbidden", str(error)) from error
+    if not admitted:
+        raise _Refused(
+            401, "unauthorized", "send a token, or ?ticket= from POST /api/events/ticket"
+        )
+
+
+def _is_admitted(request: HttpRequest, office_id: str | None) -> bool:
+    if ticket := request.GET.get("ticket"):
+        try:
+            key = signing.loads(ticket, salt=SALT, max_age=TICKET_SECONDS)
+        except signing.BadSignature:
+            return False
+        token = ApiToken.objects.select_related("user", "office").filter(token_key=key).first()
+        return READ.admit(token, office_id) is not None
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return READ.admit(READ.find(given), office_id) is not None
+    user: Any = request.user
+    return bool(user.is_active and user.is_staff)
