@@ -8,6 +8,7 @@ from benchmarks.lines import (
     edits,
     idle,
     latency,
+    offices,
     recovery,
     same_second,
     throughput,
@@ -15,7 +16,7 @@ from benchmarks.lines import (
 from benchmarks.options import add_options
 from benchmarks.report import render
 
-LINES = (same_second, idle, edits, latency, throughput, recovery, adoption)
+LINES = (same_second, idle, edits, latency, throughput, recovery, adoption, offices)
 
 
 def main() -> None:

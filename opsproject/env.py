@@ -43,6 +43,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     SCHEDULER_TICK_SECONDS: float = Field(default=1.0, ge=0.05, le=60)
     SCHEDULER_TIMEZONE: str = "UTC"
     OPS_LEDGER_DAYS: int = Field(default=90, ge=1, le=36_500)
+    OPS_OFFICE_LEDGER_DAYS: int = Field(default=30, ge=1, le=36_500)
     OPS_DATA_DIR: Path | None = None
     DATABASE_URL: SecretStr | None = None
     CELERY_BROKER_URL: SecretStr | None = None

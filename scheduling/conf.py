@@ -32,6 +32,7 @@ class SchedulingSettings:
     SCHEDULER_TIMEZONE = Setting("UTC")
     SCHEDULER_TICK_SECONDS = Setting(1.0)
     OPS_LEDGER_DAYS = Setting(90)
+    OPS_OFFICE_LEDGER_DAYS = Setting(30)
     OPS_TARGETS = Setting[Mapping[str, Any]]({})
     OPS_ADOPT_SCOPE = Setting("real")
     OPS_UNTRACKED_QUEUES = Setting[Sequence[str]](())

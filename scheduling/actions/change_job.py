@@ -20,7 +20,7 @@ from scheduling.engine.chains.links import refresh_links
 from scheduling.engine.chains.modes import begin_anew
 from scheduling.engine.coming_back import plan_again
 from scheduling.engine.schedules import Schedule, row_fields
-from scheduling.models import Job
+from scheduling.models import Job, Office
 from scheduling.recurrence import Clocked
 
 WORK_FIELDS = ("task", "params", "queue", "enabled")
@@ -107,6 +107,8 @@ def new_row(job: Job, schedule: Schedule) -> PeriodicTask:
 
 def plain(value: Any) -> Any:
     """Return a value as the audit trail has it."""
+    if isinstance(value, Office):
+        return value.office_id
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 

@@ -7,10 +7,11 @@ django_stubs_ext.monkeypatch()  # in any project: our classes name their model's
 from scheduling.admin import (  # noqa: E402 it has to be there for them
     job,
     ledger,
+    notice,
     office,
     run,
     token,
     webhook,
 )
 
-__all__ = ["job", "ledger", "office", "run", "token", "webhook"]
+__all__ = ["job", "ledger", "notice", "office", "run", "token", "webhook"]

@@ -14,6 +14,7 @@ from scheduling.explain.gate import Explanation
 from scheduling.logs import TYPED, configured_redactor
 from scheduling.models import Job, Run
 from scheduling.models.job import JOB_ID
+from scheduling.models.office import DEFAULT_OFFICE
 from scheduling.queues import FOREIGN_TASK
 
 LONGEST_SEC = 100 * 365 * 24 * 3600
@@ -52,6 +53,9 @@ class JobFields(Schema, extra="forbid"):
     queue: Name | None = None
     description: Annotated[str, Field(max_length=10_000)] = ""
     enabled: Flag = True
+    office_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Whose slots its runs take; null: the default office."
+    )
     params: Params = Field(default_factory=dict)
     default_params: Params = Field(default_factory=dict, description="The same as `params`.")
     cron_expr: Annotated[str, Field(max_length=200)] | None = None
@@ -134,6 +138,7 @@ class JobDefinition(Schema):
     queue: str
     description: str
     enabled: bool
+    office_id: str
     params: dict[str, Any]
     default_params: dict[str, Any]
     cron_expr: str | None
@@ -178,6 +183,7 @@ class JobDefinition(Schema):
             "scope": job.scope,
             "task": None if job.is_foreign else job.task,
             "reporting": job.reporting if job.is_foreign else None,
+            "office_id": job.office.office_id if job.office else DEFAULT_OFFICE,
             "params": params,
             "default_params": params,
             "cron_expr": timing.cron_expr,

@@ -27,6 +27,7 @@ from scheduling.api.job_shapes import (
     RunNow,
     RunOut,
 )
+from scheduling.api.offices import named_office
 from scheduling.api.report_shapes import LastRun, LastRunOut, StartupIn, StartupOut
 from scheduling.api.shapes import CONFLICTS, REFUSALS, IdempotencyKey, Page, Problem
 from scheduling.api.timing import Timing
@@ -35,7 +36,8 @@ from scheduling.conf import conf
 from scheduling.engine.schedules import Schedule
 from scheduling.errors import InvalidJob, UnknownJob
 from scheduling.explain.job import explain_job, explain_jobs
-from scheduling.models import Job, Pause, ScheduleEpoch
+from scheduling.models import Job, Office, Pause, ScheduleEpoch
+from scheduling.models.office import DEFAULT_OFFICE
 from scheduling.states import RunState
 from scheduling.storable import storable
 
@@ -61,7 +63,7 @@ def create(request: HttpRequest, body: JobIn, response: HttpResponse) -> Status[
     now = database_now()
     present = Timing(cron_expr=None, every=None, zone=conf.SCHEDULER_TIMEZONE, mode="scheduler")
     timing = body.timing(present)
-    policy = body.fields(given_only=False)
+    policy = {**body.fields(given_only=False), "office": _office(body.office_id)}
     named = {name: policy.pop(name) for name in OF_A_NEW_JOB if name in policy}
     new = NewJob(
         scope=conf.SCHEDULER_SCOPE,
@@ -91,6 +93,8 @@ def change(
     present = Timing.of(job)
     timing = body.timing(present)
     changes = body.fields(given_only=True)
+    if "office_id" in body.model_fields_set:
+        changes["office"] = _office(body.office_id)
     schedule: Schedule | object | None = UNCHANGED
     if timing != present:
         schedule = _bounded(timing.schedule(now), job)
@@ -121,7 +125,7 @@ def explain(request: HttpRequest, job_id: str) -> ExplanationOut:
     return ExplanationOut.of(explain_job(_job(job_id), now=database_now()))
 
 
-@router.post("/jobs/{job_id}/run-now", auth=OPERATE, response={202: RunOut, **REFUSALS})
+@router.post("/jobs/{job_id}/run-now", auth=OPERATE, response={202: RunOut, **CONFLICTS})
 def run_now(
     request: HttpRequest,
     job_id: str,
@@ -188,11 +192,16 @@ def startup_oneshot(request: HttpRequest, job_id: str, body: StartupIn) -> Start
 
 def _jobs() -> QuerySet[Job]:
     jobs = Job.objects.in_scope(conf.SCHEDULER_SCOPE)
-    with_rows = jobs.select_related("status", "schedule__crontab", "schedule__interval")
+    with_rows = jobs.select_related("status", "office", "schedule__crontab", "schedule__interval")
     return with_rows.prefetch_related(
         Prefetch("pauses", Pause.objects.active()),
         Prefetch("epochs", ScheduleEpoch.objects.filter(to_at=None)),
     )
+
+
+def _office(office_id: str | None) -> Office | None:
+    """Return the office of an id; None is the default one. Raises UnknownOffice."""
+    return None if office_id in {None, DEFAULT_OFFICE} else named_office(office_id or "")
 
 
 def _require_own_scope(scope: str | None) -> None:

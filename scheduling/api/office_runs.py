@@ -7,17 +7,20 @@ from django.http import HttpRequest
 from ninja import Header, Query, Router, Status
 
 from scheduling.actions.cancel_runs import cancel_runs
+from scheduling.actions.extend_deadline import extend_deadline
 from scheduling.actions.offices.cancel_all import cancel_all
 from scheduling.actions.offices.change_waiting import change_waiting
 from scheduling.actions.offices.submit_work import submit_work
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.api.auth import OPERATE, READ, operator_of
 from scheduling.api.explain_shapes import ExplanationOut
+from scheduling.api.office_shapes import A_MILLISECOND
 from scheduling.api.offices import OfficeId, named_office
 from scheduling.api.shapes import CONFLICTS, REFUSALS
 from scheduling.api.work_shapes import (
     CancelFilter,
     CancelledOut,
+    DeadlineIn,
     HandOverIn,
     OfficeRunDetail,
     OfficeRunOut,
@@ -145,6 +148,19 @@ def change_priority(
     """Move waiting work up (a lower number) or down."""
     run = _run(office_id, run_id)
     return _detail(change_waiting(run, operator_of(request), priority=body.priority))
+
+
+@router.patch(
+    "/{office_id}/jobs/{uuid:run_id}/deadline",
+    auth=OPERATE,
+    response={200: OfficeRunDetail, **CONFLICTS},
+)
+def extend(
+    request: HttpRequest, office_id: OfficeId, run_id: UUID, body: DeadlineIn
+) -> OfficeRunDetail:
+    """Let a running run run longer than its timeout said."""
+    by = body.extend_ms * A_MILLISECOND
+    return _detail(extend_deadline(_run(office_id, run_id), operator_of(request), by=by))
 
 
 @router.patch(

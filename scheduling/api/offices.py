@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from django.db.models import Avg, Count, F
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from ninja import Header, Path, Router, Status
 
@@ -22,6 +22,7 @@ from scheduling.api.office_shapes import (
 )
 from scheduling.api.shapes import CONFLICTS, REFUSALS, Problem
 from scheduling.conf import conf
+from scheduling.engine.events.tallies import ended_of
 from scheduling.errors import UnknownOffice
 from scheduling.models import Office, Run
 from scheduling.models.office import DEFAULT_OFFICE
@@ -111,17 +112,21 @@ def process(request: HttpRequest, office_id: OfficeId) -> ProcessedOut:
 
 @router.get("/{office_id}/scheduler/stats", auth=READ, response={200: StatsOut, **REFUSALS})
 def stats(request: HttpRequest, office_id: OfficeId) -> StatsOut:
-    """Count the office's runs by state."""
+    """Count the office's runs by state, those that have ended since ever."""
     del request
-    runs = Run.objects.of_office(named_office(office_id)).order_by()
+    office = named_office(office_id)
+    runs = Run.objects.of_office(office).open().order_by()
     counts = dict(runs.values_list("state").annotate(Count("id")))
-    done = runs.filter(state=RunState.DONE, started_at__isnull=False)
-    average = done.aggregate(time=Avg(F("finished_at") - F("started_at")))["time"]
-    states = ("pending", "ready", "done", "failed", "cancelled", "timeout")
+    ended = ended_of(office)
     return StatsOut(
-        **{state: counts.get(state, 0) for state in states},
+        pending=counts.get(RunState.PENDING, 0),
+        ready=counts.get(RunState.READY, 0),
         processing=sum(counts.get(state, 0) for state in HOLDING_SLOT),
-        avg_completion_time=average.total_seconds() if average is not None else None,
+        done=ended.done,
+        failed=ended.failed,
+        timeout=ended.timeout,
+        cancelled=ended.cancelled,
+        avg_completion_time=ended.done_seconds / ended.timed if ended.timed else None,
     )
 
 

@@ -163,6 +163,12 @@ class PriorityIn(Schema, extra="forbid"):
     priority: Priority
 
 
+class DeadlineIn(Schema, extra="forbid"):
+    """How much longer it may run."""
+
+    extend_ms: Milliseconds
+
+
 class HandOverIn(Schema, extra="forbid"):
     """Who the work is for from now on."""
 

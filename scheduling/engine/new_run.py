@@ -15,6 +15,7 @@ def new_run(job: Job, *, trigger: Trigger, now: datetime) -> Run:
     return Run(
         scope=job.scope,
         job=job,
+        office_id=job.office_id,
         trigger=trigger,
         task=job.task,
         args=job.args,

@@ -25,6 +25,7 @@ from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.claim import claim_ready
 from scheduling.engine.events.sequence import number_events
+from scheduling.engine.events.tallies import fold_events
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.pruning.cleaner import Cleaner
@@ -76,6 +77,7 @@ class Engine:
         self.missing = MissingMessages(app, scope)
         self.startup = StartupRuns(scope, conf.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
+        self._tallies_behind = True  # as far as it knows
         self._kept_up_at = -math.inf
         self._to_do: Agenda = EVERYTHING
         self._looked = False  # whether that is still how things are
@@ -137,6 +139,7 @@ class Engine:
             Step(self._open_startup_runs),
             Step(partial(take_away_unbuilt, self.scope), on={Occasion.SUBMISSION_UNBUILT}),
             Step(self._number_events, on={Occasion.EVENT_UNNUMBERED}),
+            Step(self._keep_tallies),
             Step(self.cleaner.clean_up),
         )
 
@@ -167,7 +170,13 @@ class Engine:
 
     def _number_events(self, *, now: datetime) -> None:
         del now
-        number_events()
+        self._tallies_behind |= bool(number_events())
+
+    def _keep_tallies(self, *, now: datetime) -> bool:
+        del now
+        if self._tallies_behind:
+            self._tallies_behind = fold_events(self.scope)
+        return self._tallies_behind
 
     def _look(self, now: datetime) -> None:
         """See what there is to do; where that cannot be said, it may be anything."""

@@ -3,24 +3,25 @@
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 
+from scheduling.models.office import Office
+from scheduling.models.values import (
+    A_LIFETIME,
+    A_SECOND,
+    AS_LONG_AS_A_ROW_SAYS,
+    NOT_NEGATIVE,
+    BackoffKind,
+)
 from scheduling.queues import FOREIGN_TASK
-from scheduling.recurrence.interval import LONGEST
 
 JOB_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$",
     "A job id starts with a letter or digit and goes on with letters, digits, '_', '.', ':', '-'.",
 )
-NOT_NEGATIVE = MinValueValidator(timedelta(0))
-A_SECOND = MinValueValidator(timedelta(seconds=1))
-# Longer ones, added to the present, leave the calendar.
-A_LIFETIME = MaxValueValidator(LONGEST, "Give at most 100 years.")
-# django-celery-beat keeps it in 4 bytes, in seconds.
-AS_LONG_AS_A_ROW_SAYS = MaxValueValidator(timedelta(days=24_855), "Give at most 68 years.")
 
 
 class MisfirePolicy(models.TextChoices):
@@ -50,13 +51,6 @@ class Reporting(models.TextChoices):
 
     END_ONLY = "end_only", "how it ended"
     FULL = "full", "its start, signs of life, how it ended"
-
-
-class BackoffKind(models.TextChoices):
-    """How the wait grows from one retry to the next."""
-
-    EXPONENTIAL = "exponential", "exponential"
-    LINEAR = "linear", "linear"
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -95,6 +89,15 @@ class Job(models.Model):
         help_text="What an adopted row says besides: exchange, routing_key, headers, priority.",
     )
     priority = models.IntegerField(default=0, help_text="Lower runs first.")
+    office = models.ForeignKey(
+        Office,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="jobs",
+        db_index=False,
+        help_text="Whose slots its runs take; empty: the scope's default office.",
+    )
     description = models.TextField(blank=True)
     enabled = models.BooleanField(default=True)
     one_off = models.BooleanField(default=False, help_text="Runs once, then disables itself.")

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from scheduling.models.job import A_LIFETIME, A_SECOND, NOT_NEGATIVE, BackoffKind
+from scheduling.models.values import A_LIFETIME, A_SECOND, NOT_NEGATIVE, BackoffKind
 
 DEFAULT_OFFICE = "default"  # its runs name no office: those of jobs (SPEC, Words)
 OFFICE_ID = RegexValidator(

@@ -126,6 +126,9 @@ class Run(models.Model):
     scheduled_for = models.DateTimeField(null=True, help_text="The tick; empty: not planned.")
     trigger = models.CharField(max_length=12, choices=[(t, t.value) for t in Trigger])
     idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001 unique only if given
+    asked_digest = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of what was asked for with that key."
+    )
 
     task = models.CharField(max_length=200)
     args = models.JSONField(default=list)

@@ -9,7 +9,8 @@ In the order of a run's life: `waiting` (opened, ready), `claiming` (a slot), `s
 told to the job by `job_status`), `unlocking` (those who waited for its end), `reopening` (an
 operator's retry), `skipping` for what never starts, `handing_over` for what goes to workers that
 know no ledger, `reporting` for what foreign ones tell of. `noting` says on queued runs why they do
-not start; `rows` is what they share. `repairing` ends what cannot even be read.
+not start, `noticing` once of a submission that something in it failed. `rows` is what they share;
+`repairing` ends what cannot even be read.
 """
 
 from scheduling.transitions.claiming import claim
@@ -42,7 +43,12 @@ from scheduling.transitions.starting import (
     start,
     start_reported,
 )
-from scheduling.transitions.stopping import cancel, note_stop_delivered, time_out
+from scheduling.transitions.stopping import (
+    cancel,
+    extend_deadline,
+    note_stop_delivered,
+    time_out,
+)
 from scheduling.transitions.unlocking import Unlocked, await_ends, unlock
 from scheduling.transitions.waiting import make_ready, open_runs
 
@@ -64,6 +70,7 @@ __all__ = [
     "claim",
     "end_reported",
     "end_stopping",
+    "extend_deadline",
     "fail_unreadable",
     "fail_unstarted",
     "finish",

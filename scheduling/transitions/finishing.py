@@ -17,6 +17,7 @@ from scheduling.models import Attempt, Run
 from scheduling.models.event import EventKind
 from scheduling.states import Outcome, RunState
 from scheduling.transitions.job_status import note_on_jobs
+from scheduling.transitions.noticing import leave_notices
 from scheduling.transitions.outcome import apply_ending, ending_of_stop, loss_of
 from scheduling.transitions.rows import locked_by_fence, move, tell
 
@@ -105,6 +106,7 @@ def conclude(
     _end_attempts(runs, reports, now, gone)
     for state, kind in EVENT_OF_STATE.items():
         tell([run for run in runs if run.state == state], kind, now)
+    leave_notices(runs, now)
     note_on_jobs(runs, reports, now)
     return {run.fence for run in runs}
 

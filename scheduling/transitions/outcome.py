@@ -5,7 +5,7 @@ from datetime import datetime
 
 from scheduling.ending import PROCESS_LOST, Ending
 from scheduling.models import Run
-from scheduling.models.job import BackoffKind
+from scheduling.models.values import BackoffKind
 from scheduling.retry import (
     RetryPolicy,
     retry_after,

@@ -14,6 +14,7 @@ from scheduling.bulk import update_rows
 from scheduling.models import Run, RunDependency
 from scheduling.models.event import EventKind
 from scheduling.states import FINAL, RAN, RunState
+from scheduling.transitions.noticing import close_notices
 from scheduling.transitions.rows import locked, move, tell
 from scheduling.transitions.unlocking import DEPENDENCY, root_of
 
@@ -74,6 +75,7 @@ def _open_again(runs: Sequence[Run], now: datetime) -> None:
         run.not_before = run.next_attempt_at = run.expires_at = run.finished_at = None
     update_rows(runs, REOPENED_FIELDS)
     tell(list(runs), EventKind.RETRYING, now)
+    close_notices(runs, now)
 
 
 def _cancelled_for(roots: Collection[UUID]) -> set[UUID]:

@@ -17,7 +17,7 @@ LOOKED_AT = (
     "timeout", "expires_at", "ready_at", "published_at", "started_at", "deadline_at", "finished_at",
     "max_retries", "retry_base", "retry_cap", "retry_backoff", "retry_jitter", "retry_count",
     "reporting", "lost_count", "non_retryable_codes", "error", "error_code", "next_attempt_at",
-    "unmet",
+    "unmet", "name", "office_id", "submission_id",
 )  # fmt: skip
 
 

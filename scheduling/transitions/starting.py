@@ -14,6 +14,7 @@ from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
 from scheduling.models.job import Reporting
 from scheduling.states import RunState
+from scheduling.transitions.noticing import leave_notices
 from scheduling.transitions.noting import BEFORE_THE_START, CANNOT_STOP
 from scheduling.transitions.rows import locked, locked_by_fence, move, tell
 
@@ -141,6 +142,7 @@ def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
             run.reason, run.finished_at = run.error_code, now
         update_rows(won, ["state", "reason", "finished_at"])
         tell(won, EventKind.FAILED, now)
+        leave_notices(won, now)
     return len(won)
 
 

@@ -1,7 +1,7 @@
 """Runs are told to stop: what waits ends at once, what runs is `stopping` until it is gone."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -40,6 +40,17 @@ def time_out(fences: Collection[Fence], *, now: datetime) -> int:
         late = [run for run in won if run.deadline_at is not None and run.deadline_at <= now]
         _tell_to_stop(late, Outcome.TIMEOUT, reason="deadline", now=now)
     return len(late)
+
+
+def extend_deadline(run_id: UUID, *, by: timedelta) -> Run | None:
+    """Give a running attempt more time; None where it does not run, or has no deadline."""
+    with transaction.atomic():
+        (run,) = locked([run_id], {RunState.RUNNING}) or (None,)
+        if run is None or run.deadline_at is None:
+            return None
+        run.deadline_at += by
+        update_rows([run], ["deadline_at"])
+    return run
 
 
 def note_stop_delivered(fences: Collection[Fence], *, now: datetime) -> None:

@@ -4,6 +4,7 @@ A late result of an attempt that was given away changes nothing (DESIGN rule 4).
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ class LedgerRequest(FencedRequest):
             # Celery's own arithmetic of retries then sees the ledger's count.
             self._request_dict["retries"] = parse_retries(self._request_dict.get(RETRIES_HEADER))
             self._request_dict["headers"] = {HEADER: str(self._fence)}
+            self._extended_by = 0.0
             self.outside = OutsideCancel(self.task, self._fence, self.args, self.kwargs)
 
     @property
@@ -39,6 +41,7 @@ class LedgerRequest(FencedRequest):
 
     def _execute(self, pool: Any) -> None:
         _, soft = self.time_limits
+        self._pool = pool
         self.job = pool.apply_async(
             partial(trace_run, fast=self._app.use_fast_trace_task),
             args=(
@@ -57,6 +60,22 @@ class LedgerRequest(FencedRequest):
             # No hard limit here: the deadline is the ledger's, and the stopper keeps it.
             correlation_id=self.id,
         )
+
+    def extend_soft_limit(self, seconds: float) -> None:
+        """In the stopper's thread: seconds beyond what the run was granted at its start."""
+        if seconds > self._extended_by:
+            self._extended_by = seconds
+            runtime.mailbox.post(partial(self._arm_soft_limit, seconds))
+
+    def _arm_soft_limit(self, extended_by: float) -> None:
+        """In the event loop, whose timers the pool's limits are."""
+        limits: Any = self._pool._pool if self.began else None  # noqa: SLF001 Celery wraps billiard's
+        soft = self.time_limits[1] or self.task.soft_time_limit
+        if self.over or soft is None or not hasattr(limits, "on_timeout_set"):
+            return
+        elapsed = time.time() - (self.time_start or time.time())
+        limits.on_timeout_cancel(self.job)
+        limits.on_timeout_set(self.job, max(0.1, soft + extended_by - elapsed), None)
 
     def _on_return(self, failed__retval__runtime: tuple[int, Any, float], **_: Any) -> None:
         failed, value, seconds = failed__retval__runtime

@@ -63,6 +63,10 @@ class StoppableRequest(Request):
         del monotonic
         return False
 
+    def extend_soft_limit(self, seconds: float) -> None:
+        """Let it run so much longer than it was given; one of several has no time of its own."""
+        del seconds
+
     def dies_of_stop(self, finish: Callable[[], None]) -> bool:
         """In the event loop: the pool reports a death. True if the stopper tells the ledger."""
         with self.lock:

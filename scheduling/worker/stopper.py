@@ -21,7 +21,7 @@ from scheduling.engine.one_by_one import read_rows
 from scheduling.fence import Fence
 from scheduling.models import Run
 from scheduling.states import RunState
-from scheduling.transitions import cancel, note_stop_delivered, time_out
+from scheduling.transitions import HARD_LIMIT_MARGIN, cancel, note_stop_delivered, time_out
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.recorder import Recorder
 from scheduling.worker.stop import BATCH_ENDED, Cause, Progress, Stop
@@ -100,12 +100,14 @@ class Stopper(threading.Thread):
         if worker_id is None:
             return
         runs = Run.objects.open(RunState.RUNNING, RunState.STOPPING).filter(worker=worker_id)
-        looked_at = runs.only("id", "attempt", "state", "deadline_at")
+        looked_at = runs.only("id", "attempt", "state", "started_at", "timeout", "deadline_at")
         here = read_rows(looked_at, set_aside=_set_aside)
         by_fence = {run.fence: run for run in here}
         stopping = {f for f, run in by_fence.items() if run.state == RunState.STOPPING}
         self._end_late_batches()
-        self._time_out([run for run in here if run.state == RunState.RUNNING])
+        running = [run for run in here if run.state == RunState.RUNNING]
+        self._time_out(running)
+        self._follow_deadlines(running)
         for fence in stopping:
             self._begin(fence, Cause.LEDGER)
         self._disown_strangers(by_fence)
@@ -118,6 +120,14 @@ class Stopper(threading.Thread):
             late = [r for r in running if r.deadline_at is not None and r.deadline_at <= now]
             if late:
                 time_out([run.fence for run in late], now=now)
+
+    def _follow_deadlines(self, running: list[Run]) -> None:
+        """Where somebody gave a run more time, its soft limit is later as well."""
+        for run in running:
+            request = self._attempts.get(run.fence)
+            if request is not None and run.deadline_at and run.started_at and run.timeout:
+                granted = run.started_at + run.timeout + HARD_LIMIT_MARGIN
+                request.extend_soft_limit((run.deadline_at - granted).total_seconds())
 
     def _end_late_batches(self) -> None:
         """Before their deadline: nobody knows which of the runs it is that would have missed it."""

@@ -10,9 +10,11 @@ from celery import Celery
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
+from scheduling.actions.extend_deadline import extend_deadline
 from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.publishing.publish import Publisher
+from scheduling.errors import NotPossible
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
 from scheduling.worker import processes
@@ -237,3 +239,27 @@ def test_a_run_that_its_worker_knows_nothing_of_is_tried_again(
     Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, started_at=now, worker=worker)
     wait_for_state(run, RunState.PENDING)
     assert run.reason == "worker_lost"
+
+
+def test_a_deadline_that_is_extended_moves_the_soft_limit_too(
+    cluster: Cluster, publisher: Publisher, make_job: JobMaker, operator: Operator
+) -> None:
+    cluster.worker()
+    job = make_job(
+        task="tests.sleeps",
+        params={"seconds": 6},
+        timeout=timedelta(seconds=4),
+        max_retries=0,
+    )
+    run = send(job, publisher, operator)
+    started = wait_for_state(run, RunState.RUNNING)
+    assert started.started_at is not None
+    extended = extend_deadline(run, operator, by=timedelta(seconds=10))
+    assert extended.deadline_at == started.started_at + timedelta(seconds=4 + 30 + 10)
+    wait_for_state(run, RunState.DONE)
+
+
+def test_only_a_running_runs_deadline_is_extended(make_job: JobMaker, operator: Operator) -> None:
+    run = trigger_run(make_job(), operator)
+    with pytest.raises(NotPossible, match="is ready"):
+        extend_deadline(run, operator, by=timedelta(seconds=10))

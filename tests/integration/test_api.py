@@ -73,6 +73,23 @@ def test_run_now_takes_params_and_a_key(caller: Any, make_job: JobMaker) -> None
     assert Run.objects.get().params == {"a": 1, "b": 2}
 
 
+def test_a_key_that_comes_with_something_else_is_refused(caller: Any, make_job: JobMaker) -> None:
+    make_job()
+    client = caller()
+    answers = [
+        client.post(
+            "/jobs/job/run-now",
+            {"params": {"b": value}},
+            content_type="application/json",
+            headers={"Idempotency-Key": "once"},
+        )
+        for value in (1, 2)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 409]
+    assert answers[1].json()["code"] == "idempotency_key_reused"
+    assert Run.objects.count() == 1
+
+
 def test_run_now_needs_no_body(caller: Any, make_job: JobMaker) -> None:
     make_job()
     assert caller().generic("POST", "/jobs/job/run-now").status_code == 202

@@ -15,6 +15,7 @@ from scheduling.queues import FOREIGN_TASK
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker
+from tests.offices import make_office
 from tests.seed_002 import MOCK, REAL
 
 CELERY = {"job_id": "job", "task": "tests.task", "interval_seconds": 60}
@@ -261,6 +262,23 @@ class TestChange:
     def test_an_unknown_one_is_404(self, admin: Client) -> None:
         assert send(admin, "PUT", "/jobs/none", {}).status_code == 404
         assert send(admin, "DELETE", "/jobs/none").status_code == 404
+
+
+class TestOffice:
+    """A job may take the slots of an office."""
+
+    def test_its_runs_are_of_that_office(self, admin: Client) -> None:
+        office = make_office()
+        assert create(admin)["office_id"] == "default"
+        told = send(admin, "PUT", "/jobs/job", {"office_id": "hq"}).json()
+        assert told["office_id"] == "hq"
+        send(admin, "POST", "/jobs/job/run-now", {})
+        assert Run.objects.get().office == office
+        assert send(admin, "PUT", "/jobs/job", {"office_id": None}).json()["office_id"] == "default"
+
+    def test_an_unknown_one_is_named(self, admin: Client) -> None:
+        answer = send(admin, "POST", "/jobs", {**CELERY, "office_id": "none"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_office")
 
 
 class TestDelete:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from scheduling.engine.pruning.office_work import prune_office_work
 from scheduling.engine.pruning.old_history import next_page
-from scheduling.engine.pruning.prune import prune
+from scheduling.engine.pruning.prune import prune, run_of_the_last_event
 from scheduling.models import Job
 
 logger = logging.getLogger(__name__)
@@ -76,10 +77,21 @@ class Cleaner:
     def _look_on(self, now: datetime) -> bool:
         page = next_page(self.scope, after=self._looked_until, now=now)
         if page is None:
+            if pruned := self._prune_offices(now):
+                return pruned
             self._rest()
             return False
         self._waiting, self._looked_until = page.old, page.last
         return True
+
+    def _prune_offices(self, now: datetime) -> bool:
+        """Last of all, what was submitted to offices; return whether there may be more of it."""
+        began = self.clock()
+        kept = run_of_the_last_event()
+        gone = prune_office_work(self.scope, now=now, rows=self.rows, kept=kept)
+        self._pruned += gone
+        self._learn(self.clock() - began)
+        return gone > 0
 
     def _rest(self) -> None:
         if self._pruned:

@@ -49,7 +49,7 @@ def _leave_out(job_id: int, error: Exception) -> None:
 
 @transaction.atomic
 def _prune(job_ids: Sequence[int], *, now: datetime, rows: int) -> Pruned:
-    kept = _run_of_the_last_event()
+    kept = run_of_the_last_event()
     folds: list[Fold] = []
     waiting: list[int] = []
     for job_id in job_ids:
@@ -68,7 +68,7 @@ def _prune(job_ids: Sequence[int], *, now: datetime, rows: int) -> Pruned:
     return Pruned(sum(fold.rows for fold in folds), waiting)
 
 
-def _run_of_the_last_event() -> frozenset[UUID]:
+def run_of_the_last_event() -> frozenset[UUID]:
     """The numbers of events go on from the highest that is there: it must not go."""
     events = RunEvent.objects.filter(seq__isnull=False).order_by("-seq")
     return frozenset(events.values_list("run_id", flat=True)[:1])
