@@ -50,7 +50,7 @@ def run(runs: int) -> dict[str, Any]:
     )
     client = Client(headers={"Authorization": f"Bearer {token}"}, SERVER_NAME="127.0.0.1")
     office = create_office(NewOffice(scope="real", office_id="hq"), BY_BENCHMARK)
-    given = {"office": office.pk, "task": NOOP, "queue": OUR_QUEUE, "runs": runs}
+    given: dict[str, Any] = {"office": office.pk, "task": NOOP, "queue": OUR_QUEUE, "runs": runs}
     with connection.cursor() as cursor:
         for statement in FILL.split(";\n"):
             if statement.strip():

@@ -54,7 +54,7 @@ def _watch(broker_url: str) -> dict[str, float]:
     ready = threading.Event()
 
     def listen() -> None:
-        with redis.Redis.from_url(broker_url).monitor() as monitor:
+        with redis.Redis.from_url(broker_url).monitor() as monitor:  # type: ignore[no-untyped-call]
             ready.set()
             for command in monitor.listen():
                 for run_id in FENCE.findall(command["command"]):

@@ -55,7 +55,7 @@ class TestTallies(TestCase):
     """Whatever happens to runs, and whenever the tallies are kept."""
 
     @given(st.lists(STEPS, max_size=40), st.sampled_from([1, 2, 1_000]))
-    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     def test_they_say_what_counting_the_runs_says(
         self, steps: list[tuple[str, int]], page: int
     ) -> None:
