@@ -27,7 +27,7 @@ from tests.offices import make_office, submit, work
 
 OPERATOR = Operator(actor="fuzzer", door="test")
 FEW = settings(
-    max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -41,7 +41,7 @@ def run_scan(seconds):
     time.sleep(seconds)
 """
 TICKS = {"rabbitmq": 20, "valkey": 5}  # the seed's broker gets all of them
-INTERVAL = 2.0
+INTERVAL = 4.0  # a tenth of it is what a machine that is held up may be late
 DOCUMENT = CHECKOUT / "docs" / "foreign_workers.md"
 
 Starter = Callable[..., subprocess.Popen[bytes]]
@@ -120,8 +120,7 @@ def test_the_seeds_snippet_does_twenty_ticks_working_nine_tenths_of_its_interval
     change_job(Job.objects.get(), operator, {"enabled": False})
     wait_for(lambda: not runs.open().exists(), seconds=30, what="all are reported")
     assert set(runs.values_list("state", flat=True)) == {"done"}
-    # Where the machine is held up a tick may come too late, or meet the run before it.
-    assert not SkippedTicks.objects.exclude(reason__in=["missed", "overlap"]).exists()
+    assert not SkippedTicks.objects.exclude(reason="missed").exists()
 
 
 @pytest.mark.django_db(transaction=True)
