@@ -18,12 +18,11 @@ from scheduling.clock import database_now
 from scheduling.engine.adoption.edits import settle
 from scheduling.engine.chains.links import refresh_links
 from scheduling.engine.chains.modes import begin_anew
-from scheduling.engine.coming_back import plan_again
+from scheduling.engine.coming_back import is_aside, plan_again
 from scheduling.engine.schedules import Schedule, row_fields
 from scheduling.models import Job, Office
 from scheduling.recurrence import Clocked
 
-WORK_FIELDS = ("task", "params", "queue", "enabled")
 REPLANNING = ("reschedule_mode", "next_delay", "enabled")
 UNCHANGED = object()
 # By the name of the job's field: the periodic task's, and how it is written there.
@@ -69,7 +68,25 @@ def apply_changes(
     *,
     schedule: Schedule | object | None = UNCHANGED,
 ) -> None:
-    """Write changes of a locked job, those that plan it anew after what is due is settled."""
+    """Write changes of a locked job, those that plan it anew after what is due is settled.
+
+    Of one that was set aside, first what may have done that, so that what fell due since is settled
+    before the rest.
+    """
+    mending = {name: value for name, value in changes.items() if name not in REPLANNING}
+    if is_aside(job) and mending and (mending != changes or schedule is not UNCHANGED):
+        _apply(job, operator, action, mending, UNCHANGED)
+        changes = {name: value for name, value in changes.items() if name in REPLANNING}
+    _apply(job, operator, action, changes, schedule)
+
+
+def _apply(
+    job: Job,
+    operator: Operator,
+    action: str,
+    changes: Mapping[str, Any],
+    schedule: Schedule | object | None,
+) -> None:
     now = database_now()
     replanned = schedule is not UNCHANGED or any(name in changes for name in REPLANNING)
     if replanned:

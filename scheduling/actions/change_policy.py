@@ -6,8 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling.actions.audit import Operator
-from scheduling.actions.change_job import REPLANNING, apply_changes
-from scheduling.engine.coming_back import is_aside
+from scheduling.actions.change_job import apply_changes
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 
@@ -44,11 +43,6 @@ def change_policy(job: Job, operator: Operator, changes: Mapping[str, Any]) -> J
     """
     job = Job.objects.select_for_update().get(pk=job.pk)
     changes = _differing(job, changes)
-    mending = {name: value for name, value in changes.items() if name not in REPLANNING}
-    if is_aside(job) and mending and mending != changes:
-        # First what may have set it aside, so that what fell due since is settled before the rest.
-        apply_changes(job, operator, "change_policy", mending)
-        changes = {name: value for name, value in changes.items() if name in REPLANNING}
     if changes:
         apply_changes(job, operator, "change_policy", changes)
     return job

@@ -10,8 +10,10 @@ from django.test import override_settings
 
 from opsproject.env import Target
 from scheduling.actions.audit import Operator
+from scheduling.actions.change_job import change_job
 from scheduling.actions.change_policy import change_policy
 from scheduling.actions.create_job import NewJob, create_job
+from scheduling.actions.delete_job import delete_job
 from scheduling.actions.pause_job import pause_job
 from scheduling.actions.reset_breaker import reset_breaker
 from scheduling.actions.resume_job import resume_job
@@ -20,6 +22,7 @@ from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.pauses import end_pauses
 from scheduling.engine.plan import plan_due_jobs
+from scheduling.engine.schedules import Schedule
 from scheduling.errors import DuplicateJob, InvalidJob
 from scheduling.ledger import account_of
 from scheduling.models import (
@@ -307,6 +310,36 @@ def test_what_fell_due_while_a_job_was_aside_is_settled_before_its_mode_changes(
     change_policy(job, operator, {"reschedule_mode": "queue", "misfire": "all"})
     assert account_of(job.pk, now=database_now()).closes
     assert Run.objects.filter(scheduled_for__isnull=False).count() >= 1
+
+
+def reschedule(job: Job, operator: Operator) -> None:
+    hourly = Schedule(recurrence=Interval(database_now(), timedelta(hours=1)))
+    change_job(job, operator, {}, schedule=hourly)
+
+
+def reschedule_and_mend(job: Job, operator: Operator) -> None:
+    hourly = Schedule(recurrence=Interval(database_now(), timedelta(hours=1)))
+    change_job(job, operator, {"misfire": "all"}, schedule=hourly)
+
+
+def switch_off(job: Job, operator: Operator) -> None:
+    change_job(job, operator, {"enabled": False})
+
+
+@pytest.mark.parametrize("change", [reschedule, reschedule_and_mend, switch_off, delete_job])
+def test_what_fell_due_while_a_job_was_aside_is_settled_before_its_account_ends(
+    make_job: JobMaker, operator: Operator, change: Callable[[Job, Operator], object]
+) -> None:
+    job = make_job(every=1)
+    began = database_now() - timedelta(seconds=30)
+    Job.objects.update(next_due_at=None, schedule_error="out of order", planned_until=began)
+    ScheduleEpoch.objects.update(
+        from_at=began, spec={"anchor": began.isoformat(), "every_seconds": 1}
+    )
+    change(job, operator)
+    account = account_of(job.pk, now=database_now())
+    assert account.closes
+    assert account.planned >= 29
 
 
 def test_an_error_that_only_the_row_can_mend_stays(make_job: JobMaker, operator: Operator) -> None:

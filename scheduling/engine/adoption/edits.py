@@ -18,7 +18,7 @@ from scheduling.engine.adoption.periodic_tasks import read_rows
 from scheduling.engine.adoption.routes import Routes
 from scheduling.engine.chains.chain import plan_links
 from scheduling.engine.chains.links import refresh_links, withdraw_links
-from scheduling.engine.coming_back import bring_back
+from scheduling.engine.coming_back import bring_back, is_aside
 from scheduling.engine.epochs import PLANNING, end_of, new_epoch, open_epochs
 from scheduling.engine.plan import judge_all, write
 from scheduling.engine.schedules import Schedule
@@ -49,7 +49,11 @@ def copy_down(pairs: Sequence[tuple[PeriodicTask, Job]], routes: Routes, *, now:
 
 
 def settle(*jobs: Job, now: datetime) -> None:
-    """Give what fell due under the present schedules its runs or verdicts; the jobs are locked."""
+    """Give what fell due under the present schedules its runs or verdicts; the jobs are locked.
+
+    Also what fell due while one was set aside, if it can be planned by now.
+    """
+    bring_back([job for job in jobs if is_aside(job)])
     ticking = (job for job in jobs if not job.is_chained)
     due = [job for job in ticking if job.next_due_at is not None and job.next_due_at <= now]
     while due:
