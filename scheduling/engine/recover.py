@@ -74,11 +74,13 @@ def take_from_silent_reporters(
         for attempt_id, pk, number in theirs.values_list("attempt_id", "id", "attempt")
         if attempt_id is not None
     }
-    attempts = Attempt.objects.filter(id__in=fences).values_list("id", "renewals")
-    silent = liveness.observe(dict(attempts), monotonic=monotonic)
+    renewals = Attempt.objects.filter(id__in=fences).values_list("id", "renewals")
+    seen = dict(renewals)
+    silent = liveness.observe(seen, monotonic=monotonic)
     if not silent:
         return 0
-    gone = [fences[attempt_id] for attempt_id in silent]
+    # A renewal that arrived meanwhile proves it alive.
+    gone = [fences[pk] for pk, count in renewals.all() if pk in silent and seen[pk] == count]
     taken = for_runs(gone, partial(lose, now=now), now=now)
     taken += for_runs(gone, partial(end_stopping, now=now, seen_gone=False), now=now)
     return sum(map(len, taken))

@@ -9,8 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from inspect import getattr_static
-from typing import Any
+from typing import Any, Self
 
 from django.db import connection
 from django.utils.module_loading import import_string
@@ -26,10 +25,19 @@ LONGEST_SECONDS = 5.0
 class OutsideCancel:
     """One call of a task's `cancel`, with the run's id, its attempt and what the task was given."""
 
+    @classmethod
+    def of(
+        cls, task: Any, fence: Fence, args: Sequence[Any], params: Mapping[str, Any]
+    ) -> Self | None:
+        """Return it for a task that declares one; None for all others."""
+        # From the class: a function would come as a method of the task, and get that first.
+        named = getattr(type(task), DECLARATION, None)
+        return None if named is None else cls(named, fence, args, params)
+
     def __init__(
-        self, task: Any, fence: Fence, args: Sequence[Any], params: Mapping[str, Any]
+        self, named: Any, fence: Fence, args: Sequence[Any], params: Mapping[str, Any]
     ) -> None:
-        self._named = getattr_static(task, DECLARATION, None)  # a method would get the task first
+        self._named = named
         self._arguments = {
             "run_id": str(fence.run_id),
             "attempt": fence.attempt,
@@ -43,7 +51,7 @@ class OutsideCancel:
     def begin(self) -> None:
         """Call it, in a thread of its own, unless that was done before."""
         with self._lock:
-            if self._named is None or self._thread is not None:
+            if self._thread is not None:
                 return
             self._began_at = time.monotonic()
             self._thread = threading.Thread(target=self._call, name="ops-outside", daemon=True)

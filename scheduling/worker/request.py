@@ -33,7 +33,7 @@ class LedgerRequest(FencedRequest):
             self._request_dict["retries"] = parse_retries(self._request_dict.get(RETRIES_HEADER))
             self._request_dict["headers"] = {HEADER: str(self._fence)}
             self._extended_by = 0.0
-            self.outside = OutsideCancel(self.task, self._fence, self.args, self.kwargs)
+            self.outside = OutsideCancel.of(self.task, self._fence, self.args, self.kwargs)
 
     @property
     def _fence(self) -> Fence:

@@ -22,8 +22,8 @@ class RefusedAddress(Exception):  # noqa: N818 the name reads at the raise
     """The URL leads where nothing is sent; the text says why, and the remedy."""
 
 
-def check_url(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL; raise RefusedAddress for what is no plain one."""
+def check_url(url: str) -> tuple[str, int]:
+    """Return host and port of a URL; raise RefusedAddress for what is no plain one."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -33,7 +33,7 @@ def check_url(url: str) -> tuple[str, str, int]:
         raise RefusedAddress(f"{url!r} is no address: give https://host/path")
     if parts.username is not None or parts.password is not None:
         raise RefusedAddress("the URL has a user in it: the signature says who sends")
-    return parts.scheme, parts.hostname, port or SCHEMES[parts.scheme]
+    return parts.hostname, port or SCHEMES[parts.scheme]
 
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, allowed: Collection[str]) -> int:
@@ -41,17 +41,16 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, allowed: Colle
 
     Raises RefusedAddress, or httpx.HTTPError where nobody answers.
     """
-    scheme, host, port = check_url(url)
+    host, port = check_url(url)
     address = _resolve(host, port, allowed)
     target = httpx.URL(url).copy_with(host=str(address))
-    named = host if port == SCHEMES[scheme] else f"{host}:{port}"
     with (
         httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client,
         client.stream(
             "POST",
             target,
             content=content,
-            headers={**headers, "Host": named},
+            headers={**headers, "Host": urlsplit(url).netloc},
             extensions={"sni_hostname": host},
         ) as answer,
     ):
