@@ -1,14 +1,20 @@
-"""The cluster of real processes, an empty broker, and an untouched database."""
+"""The cluster of real processes, an empty broker, an untouched database, and an event."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 from celery import Celery
 
+from scheduling.actions.audit import Operator
+from scheduling.actions.cancel_runs import cancel_runs
+from scheduling.actions.trigger_run import trigger_run
+from scheduling.engine.events.sequence import number_events
 from scheduling.engine.publishing.publish import Publisher
+from scheduling.models import Run
 from tests.cluster import Cluster
+from tests.conftest import JobMaker
 from tests.elsewhere import untouched_database
 from tests.servers import Valkey
 
@@ -42,3 +48,17 @@ def publisher(valkey: redis.Redis, valkey_server: Valkey) -> Publisher:
     """Return a publisher to that broker."""
     del valkey
     return Publisher(Celery("publisher", broker=valkey_server.url))
+
+
+@pytest.fixture
+def happen(make_job: JobMaker, operator: Operator) -> Callable[[], Run]:
+    """Return a function that makes one numbered event, of a job's run."""
+    job = make_job(max_parallel=100)
+
+    def cancelled() -> Run:
+        run = trigger_run(job, operator)
+        cancel_runs([run.pk], operator)
+        number_events()
+        return run
+
+    return cancelled

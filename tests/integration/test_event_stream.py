@@ -18,28 +18,12 @@ from scheduling.actions.create_token import NewToken, create_token
 from scheduling.actions.offices.create_office import NewOffice, create_office
 from scheduling.actions.offices.submit_work import submit_work
 from scheduling.actions.offices.work import Work
-from scheduling.actions.trigger_run import trigger_run
 from scheduling.engine.events.sequence import number_events
 from scheduling.models import Office, Run
 from tests.cluster import CHECKOUT, Cluster
-from tests.conftest import JobMaker
 from tests.servers import free_port, wait_for
 
 Happening = Callable[[], Run]
-
-
-@pytest.fixture
-def happen(make_job: JobMaker, operator: Operator) -> Happening:
-    """Return a function that makes one event of a job's run."""
-    job = make_job(max_parallel=100)
-
-    def cancelled() -> Run:
-        run = trigger_run(job, operator)
-        cancel_runs([run.pk], operator)
-        number_events()
-        return run
-
-    return cancelled
 
 
 @pytest.fixture

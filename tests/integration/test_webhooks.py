@@ -13,7 +13,6 @@ from django.test import Client
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
-from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.events import guarded_http, webhook_sender
 from scheduling.engine.events.fan_out import fan_out
@@ -30,7 +29,6 @@ from scheduling.engine.events.webhook_sender import (
 )
 from scheduling.models import AuditEntry, Run, Webhook, WebhookDelivery
 from tests.cluster import CHECKOUT
-from tests.conftest import JobMaker
 from tests.offices import make_office, submit, work
 from tests.servers import wait_for
 
@@ -83,19 +81,6 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 def admin(caller: Any) -> Client:
     client: Client = caller("admin")
     return client
-
-
-@pytest.fixture
-def happen(make_job: JobMaker, operator: Operator) -> Callable[[], Run]:
-    job = make_job(max_parallel=100)
-
-    def cancelled() -> Run:
-        run = trigger_run(job, operator)
-        cancel_runs([run.pk], operator)
-        number_events()
-        return run
-
-    return cancelled
 
 
 def make(admin: Client, url: str, **fields: Any) -> dict[str, Any]:

@@ -55,17 +55,19 @@ class Publisher:
             return 0
         runs = self._but_held_back(runs)
         read_along(runs)
+        out_of_hand = [run for run in runs if run.reporting == Reporting.END_ONLY]
+        untracked = self.untracked({run.queue for run in runs})
+        handed_over = [run for run in runs if run.queue in untracked and not run.reporting]
+        once = {run.pk for run in (*out_of_hand, *handed_over)}
+        rest = [run for run in runs if run.pk not in once]
+        sent = 0
         try:
-            settled, sent = self._hand_over(runs, now)
-            sent += self._send_out_of_hand(runs, now)
+            for theirs, send in ((handed_over, hand_over_runs), (out_of_hand, send_once)):
+                if theirs:
+                    sent += self._note_sent_once(send(self.app, theirs, now=now))
         except OperationalError as error:
             self._note_outage(error, len(runs))
             return 0
-        rest = [
-            run
-            for run in runs
-            if run.reporting != Reporting.END_ONLY and (run.reporting or run.queue not in settled)
-        ]
         return sent + (self._deliver(rest, now) if rest and self.available else 0)
 
     def untracked(self, queues: Iterable[str]) -> set[str]:
@@ -101,19 +103,6 @@ class Publisher:
         if held and self.serving is not None and self.serving.knows():
             _note_unserved(held.values())
         return [run for run in runs if run.pk not in held]
-
-    def _hand_over(self, runs: Sequence[Run], now: datetime) -> tuple[set[str], int]:
-        """Hand over what plain workers serve; return the queues settled, and how many runs."""
-        untracked = self.untracked({run.queue for run in runs})
-        theirs = [run for run in runs if run.queue in untracked and not run.reporting]
-        if not theirs:
-            return set(), 0
-        return untracked, self._note_sent_once(hand_over_runs(self.app, theirs, now=now))
-
-    def _send_out_of_hand(self, runs: Sequence[Run], now: datetime) -> int:
-        """Send what foreign workers tell only the end of; return how many messages."""
-        theirs = [run for run in runs if run.reporting == Reporting.END_ONLY]
-        return self._note_sent_once(send_once(self.app, theirs, now=now)) if theirs else 0
 
     def _note_sent_once(self, delivery: Delivery) -> int:
         for run, refusal in delivery.refused:
