@@ -80,7 +80,7 @@ class WebhookDelivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["next_try_at"],
+                fields=["webhook", "next_try_at"],
                 name="delivery_waiting",
                 condition=Q(state=DeliveryState.WAITING),
             ),

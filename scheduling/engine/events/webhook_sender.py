@@ -10,19 +10,22 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from queue import Empty, SimpleQueue
 
 import httpx
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from scheduling.clock import database_now
 from scheduling.conf import conf
 from scheduling.engine.events.fan_out import fan_out
 from scheduling.engine.events.guarded_http import RefusedAddress, post
+from scheduling.engine.events.reading import last_number
 from scheduling.models import Webhook, WebhookDelivery
 from scheduling.models.webhook import DeliveryState
 from scheduling.outage import is_outage
@@ -30,9 +33,7 @@ from scheduling.outage import is_outage
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
-AT_ONCE = 20
-OF_ONE_WEBHOOK = 5  # so that one that hangs leaves room for the others
-THREADS = 8
+OF_ONE_WEBHOOK = 5  # tries at once
 CLAIM = timedelta(seconds=60)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 MOST_TRIES = 14  # over about six hours
@@ -42,43 +43,67 @@ PRUNED_AT_ONCE = 5_000
 
 
 class WebhookSender(threading.Thread):
-    """One per beat process. An outage of the database is waited out."""
+    """One per beat process. An outage of the database is waited out.
+
+    Each try has a thread of its own that ends with the process: a webhook that hangs keeps neither
+    the others from theirs, nor the beat from its end.
+    """
 
     def __init__(self, scope: str) -> None:
         super().__init__(name="ops-webhooks", daemon=True)
         self._scope = scope
         self._stopping = threading.Event()
+        self._under_way: Counter[int] = Counter()  # tries by webhook
+        self._results: SimpleQueue[tuple[WebhookDelivery, int | str]] = SimpleQueue()
         self._pruned_at: float | None = None
 
     def run(self) -> None:
         """Send until stopped."""
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="ops-webhook") as pool:
-            while not self._stopping.wait(LOOK_EVERY_SECONDS):
-                try:
-                    self._look(pool)
-                except Exception as error:
-                    if is_outage(error):
-                        logger.warning("database_unreachable", extra={"error": str(error)})
-                    else:
-                        logger.exception("webhooks_failed", extra={"scope": self._scope})
-                    connection.close()
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except Exception as error:
+                if is_outage(error):
+                    logger.warning("database_unreachable", extra={"error": str(error)})
+                else:
+                    logger.exception("webhooks_failed", extra={"scope": self._scope})
+                connection.close()
+                self._stopping.wait(LOOK_EVERY_SECONDS)
         connection.close()
 
     def stop(self) -> None:
-        """End; a try that is under way may take its time, and is made again if it is cut off."""
+        """End; a try that is cut off is made again."""
         self._stopping.set()
         if self.is_alive():
-            self.join(LOOK_EVERY_SECONDS)
+            self.join(2 * LOOK_EVERY_SECONDS)
 
-    def _look(self, pool: ThreadPoolExecutor) -> None:
-        if not Webhook.objects.in_scope(self._scope).exists():
-            return
-        fan_out(self._scope, now=database_now())
-        while not self._stopping.is_set() and (due := claim_due(self._scope, now=database_now())):
-            results = list(pool.map(send, due))
-            for delivery, result in zip(due, results, strict=True):
-                note(delivery, result, now=database_now())
+    def _look(self) -> None:
+        """Begin what is due; note what comes of it, the first at once, or look again soon."""
+        webhooks = Webhook.objects.in_scope(self._scope).filter(enabled=True)
+        # Nothing is locked where nothing is to be done: SQLite has one writer at a time.
+        if webhooks.filter(told_until__lt=last_number()).exists():
+            fan_out(self._scope, now=database_now())
+        now = database_now()
+        for webhook in webhooks.filter(Exists(_due(OuterRef("pk"), now))).order_by("id"):
+            self._begin(webhook, now)
         self._prune()
+        with suppress(Empty):
+            self._note(*self._results.get(timeout=LOOK_EVERY_SECONDS))
+            while True:
+                self._note(*self._results.get_nowait())
+
+    def _begin(self, webhook: Webhook, now: datetime) -> None:
+        free = OF_ONE_WEBHOOK - self._under_way[webhook.pk]
+        for delivery in claim_due(webhook, most=free, now=now) if free > 0 else ():
+            self._under_way[webhook.pk] += 1
+            threading.Thread(target=self._try, args=[delivery], daemon=True).start()
+
+    def _try(self, delivery: WebhookDelivery) -> None:
+        self._results.put((delivery, send(delivery)))
+
+    def _note(self, delivery: WebhookDelivery, result: int | str) -> None:
+        self._under_way[delivery.webhook_id] -= 1
+        note(delivery, result, now=database_now())
 
     def _prune(self) -> None:
         now = time.monotonic()
@@ -88,27 +113,21 @@ class WebhookSender(threading.Thread):
 
 
 @transaction.atomic
-def claim_due(scope: str, *, now: datetime) -> list[WebhookDelivery]:
-    """Take the next deliveries to be tried, not too many of one webhook, and count the try."""
-    waiting = WebhookDelivery.objects.filter(
-        state=DeliveryState.WAITING,
-        next_try_at__lte=now,
-        webhook__scope=scope,
-        webhook__enabled=True,
-    )
-    due = waiting.select_related("webhook").order_by("next_try_at", "id")
-    of_each: dict[int, int] = {}
-    chosen: list[WebhookDelivery] = []
-    for delivery in due.select_for_update(skip_locked=True, of=("self",))[: AT_ONCE * THREADS]:
-        count = of_each.get(delivery.webhook_id, 0)
-        if count < OF_ONE_WEBHOOK and len(chosen) < AT_ONCE:
-            of_each[delivery.webhook_id] = count + 1
-            chosen.append(delivery)
+def claim_due(webhook: Webhook, *, most: int, now: datetime) -> list[WebhookDelivery]:
+    """Take the next deliveries of a webhook that are to be tried, and count the try."""
+    due = _due(webhook.pk, now).select_related("webhook").order_by("next_try_at", "id")
+    chosen = list(due.select_for_update(skip_locked=True, of=("self",))[:most])
     ids = [delivery.pk for delivery in chosen]
     WebhookDelivery.objects.filter(pk__in=ids).update(next_try_at=now + CLAIM, tries=F("tries") + 1)
     for delivery in chosen:
         delivery.tries += 1
     return chosen
+
+
+def _due(webhook: int | OuterRef, now: datetime) -> "QuerySet[WebhookDelivery]":
+    return WebhookDelivery.objects.filter(
+        webhook=webhook, state=DeliveryState.WAITING, next_try_at__lte=now
+    )
 
 
 def send(delivery: WebhookDelivery) -> int | str:
@@ -126,6 +145,10 @@ def send(delivery: WebhookDelivery) -> int | str:
         return post(delivery.webhook.url, content, headers, allowed=conf.OPS_WEBHOOK_HOSTS)
     except (RefusedAddress, httpx.HTTPError, httpx.InvalidURL) as error:
         return str(error) or type(error).__name__
+    except Exception as error:
+        # Its thread must tell something in any case, or the webhook would be tried less and less.
+        logger.exception("webhook_try_failed", extra={"webhook": delivery.webhook_id})
+        return f"{type(error).__name__}: {error}"
 
 
 def signature(secret: str, at: int, content: bytes) -> str:
