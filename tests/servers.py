@@ -56,8 +56,17 @@ class Valkey(valkey.Valkey):
 @contextmanager
 def running_rabbitmq(directory: Path) -> Iterator[str]:
     """Yield the URL of a private RabbitMQ node; it ends with all it has started."""
+    with running_node(directory) as node:
+        yield node.url
+
+
+@contextmanager
+def running_node(directory: Path) -> Iterator[RabbitMQ]:
+    """Yield a private RabbitMQ node itself, to be frozen and killed."""
     require("Debian's rabbitmq-server", available=Path(DEBIAN).exists())
-    yield from _running(RabbitMQ(directory), seconds=90)
+    node = RabbitMQ(directory)
+    with _running(node, seconds=90):
+        yield node
 
 
 @contextmanager
@@ -65,15 +74,31 @@ def running_postgres() -> Iterator[str]:
     """Yield the URL of a private PostgreSQL; as root it runs as nobody, in its own directory."""
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
-        yield from _running(PostgreSQL(directory), seconds=30)
+        server = PostgreSQL(directory)
+        with _running(server, seconds=30):
+            yield server.url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _running(server: Server, *, seconds: float) -> Iterator[str]:
+@contextmanager
+def _running(server: Server, *, seconds: float) -> Iterator[None]:
     server.start()
     try:
-        wait_for(server.answers, seconds=seconds, what=f"{server.name} answers, see {server.log}")
-        yield server.url
+        wait_for(lambda: _answers(server), seconds=seconds, what=f"{server.name} answers")
+    except BaseException as error:
+        error.add_note(server.log.read_text(encoding="utf-8", errors="replace")[-4000:])
+        server.kill()
+        raise
+    try:
+        yield
     finally:
         server.kill()
+
+
+def _answers(server: Server) -> bool:
+    """Tell whether it does; fail when it has ended instead."""
+    code = server.died_by_itself()
+    if code is not None:
+        pytest.fail(f"{server.name} at port {server.port} has ended with {code}")
+    return server.answers()

@@ -1,11 +1,16 @@
 """Finding a TCP port on the loopback interface."""
 
+import secrets
 import socket
 from contextlib import closing
+from pathlib import Path
 
 from opsproject.launch.errors import PortTakenError
 
 LOOPBACK = "127.0.0.1"
+KERNELS_OWN = Path("/proc/sys/net/ipv4/ip_local_port_range")  # what outgoing connections are given
+LOWEST, HIGHEST = 20_000, 65_535
+DRAWS = 100
 
 
 def is_free(port: int) -> bool:
@@ -20,10 +25,32 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that nobody listens on now, and that the kernel gives to no connection.
+
+    A server that takes seconds to listen would else find it taken by somebody's outgoing one.
+    """
+    choice = _outside(*_given_to_connections())
+    for _ in range(DRAWS if choice else 0):
+        port = choice[secrets.randbelow(len(choice))]
+        if is_free(port):
+            return port
     with closing(socket.socket()) as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _given_to_connections() -> tuple[int, int]:
+    """Return the first and the last port that the kernel draws from."""
+    try:
+        first, last = KERNELS_OWN.read_text(encoding="ascii").split()
+        return int(first), int(last)
+    except (OSError, ValueError):  # not Linux: IANA's dynamic ports
+        return 49_152, HIGHEST
+
+
+def _outside(first: int, last: int) -> range:
+    """Return the larger of the two ranges beside it."""
+    return max(range(LOWEST, first), range(max(last + 1, LOWEST), HIGHEST + 1), key=len)
 
 
 def require_free(port: int) -> None:

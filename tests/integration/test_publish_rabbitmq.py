@@ -23,7 +23,7 @@ from scheduling.models import Job, Run
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs
 from tests.conftest import JobMaker, claim_all
-from tests.servers import require, wait_for
+from tests.servers import running_node, wait_for
 
 
 def publisher_to(url: str) -> Publisher:
@@ -46,12 +46,8 @@ def publisher(rabbitmq_url: str) -> Iterator[Publisher]:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[RabbitMQ]:
     """Yield a RabbitMQ of one's own, to be frozen and killed."""
-    require("Debian's rabbitmq-server", available=Path(DEBIAN).exists())
-    server = RabbitMQ(tmp_path)
-    server.start()
-    wait_for(server.answers, seconds=90, what=f"RabbitMQ answers, see {server.log}")
-    yield server
-    server.kill()
+    with running_node(tmp_path) as node:
+        yield node
 
 
 def control(broker: RabbitMQ, *command: str) -> None:
