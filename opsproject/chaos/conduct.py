@@ -9,9 +9,11 @@ from django.db import connections
 
 from opsproject.chaos.apart import SCOPE, home, remove_home
 from opsproject.chaos.checker import Violation, check
+from opsproject.chaos.clients import Clients
 from opsproject.chaos.cluster import Cluster
 from opsproject.chaos.killer import Killer
 from opsproject.chaos.meddling import Meddler
+from opsproject.chaos.office_work import make_offices
 from opsproject.chaos.plan import Plan
 from opsproject.chaos.reading import read_history
 from opsproject.chaos.report import Findings, report
@@ -21,6 +23,7 @@ from opsproject.chaos.workload import make_jobs
 from opsproject.launch.stop_request import stop_on_signals
 from scheduling.clock import database_now
 from scheduling.ledger import accounts
+from scheduling.models import Office
 
 TURN_SECONDS = 0.05
 PROGRESS_SECONDS = 5.0
@@ -53,42 +56,50 @@ def conduct(plan: Plan, *, show: Show, tell: Show, keep: bool) -> bool:
 def _tried(plan: Plan, cluster: Cluster, stop: Event, tell: Show) -> Findings:
     """Start, kill, let settle, stop, judge."""
     tell(f"{plan}, in {cluster.directory}")
-    _bring_up(cluster, stop)
-    killer, meddler, watcher = Killer(plan, cluster), Meddler(seed=plan.seed), Watcher()
-    meddler.start()
-    watcher.start()
+    offices = _bring_up(plan, cluster, stop)
+    killer, watcher = Killer(plan, cluster), Watcher()
+    meddler, clients = Meddler(seed=plan.seed), Clients(offices, seed=plan.seed)
+    for thread in (meddler, clients, watcher):
+        thread.start()
     _let_loose(plan, killer, watcher, stop=stop, tell=tell)
     meddler.stop()
+    clients.stop()
     killer.end()
     rest = come_to_rest(show=tell, meanwhile=killer.tend)
     watcher.stop()
     left = cluster.stop()
     history = read_history(
-        meddler=meddler, watcher=watcher, final_changes=rest.changes, frozen=plan.freeze
+        meddler=meddler,
+        clients=clients,
+        watcher=watcher,
+        final_changes=rest.changes,
+        frozen=plan.freeze,
     )
     seen = [*killer.deaths, *rest.problems, *left]
     return Findings(
         history=history,
         kills=killer.kills,
         actions=meddler.done,
-        refused=meddler.refused,
+        refused=meddler.refused + clients.refused,
         looks=watcher.looks,
         violations=[
             *check(history),
             *_account_violations(),
             *(Violation("cluster", text) for text in seen),
-            *(Violation("operator", text) for text in meddler.failures),
+            *(Violation("operator", text) for text in (*meddler.failures, *clients.failures)),
             *(Violation("watcher", text) for text in watcher.failures),
         ],
     )
 
 
-def _bring_up(cluster: Cluster, stop: Event) -> None:
+def _bring_up(plan: Plan, cluster: Cluster, stop: Event) -> list[Office]:
     cluster.start_servers(stop)
     call_command("migrate", interactive=False, verbosity=0)
     make_jobs()
+    offices = make_offices(plan.offices)
     connections.close_all()  # a connection is not for sharing with what is started now
     cluster.start_members()
+    return offices
 
 
 def _let_loose(plan: Plan, killer: Killer, watcher: Watcher, *, stop: Event, tell: Show) -> None:

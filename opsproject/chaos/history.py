@@ -23,7 +23,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRun:
-    """A run as the ledger ends it.
+    """A run as the ledger ends it; one of an office's work has the office for its `job`.
 
     `told` is the fence that its recorded result names, `reopened` how often operators had it tried
     again after it had ended.
@@ -42,6 +42,8 @@ class LedgerRun:
     created_at: datetime | None = None
     not_before: datetime | None = None
     finished_at: datetime | None = None
+    slots: tuple[str, ...] = ()  # what it takes a slot of besides its job
+    submission: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +136,25 @@ class Promise:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromisedWork:
+    """What an office's client was told: this submission was taken, with so many runs."""
+
+    office: str
+    submission: UUID
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A run that waits for the end of another."""
+
+    run: UUID
+    awaited: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
 class Excess:
-    """More of a job's runs held a slot, in one look at the ledger, than the job allows."""
+    """More runs of a job, an office or a role held a slot, in one look, than it allows."""
 
     job: str
     at: datetime
@@ -145,7 +164,10 @@ class Excess:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """All of it, read when the cluster had come to rest; `limits` names every job."""
+    """All of it, read when the cluster had come to rest.
+
+    `limits` says how much at once each job allows, and each office and each role in it.
+    """
 
     limits: dict[str, int]
     epochs: list[Epoch] = field(default_factory=list)
@@ -160,12 +182,20 @@ class History:
     promises: list[Promise] = field(default_factory=list)
     cancelled: list[UUID] = field(default_factory=list)  # for good, as operators were told
     excesses: list[Excess] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    promised_work: list[PromisedWork] = field(default_factory=list)
     frozen: bool = False  # workers were frozen: an execution may outlive its lease
 
     def job_of(self, run: UUID) -> str | None:
         """Return the job of a run, None for a run that the ledger does not have."""
-        return self._jobs.get(run)
+        found = self._runs.get(run)
+        return found.job if found else None
+
+    def slots_of(self, run: UUID) -> tuple[str, ...]:
+        """Return all that a run takes a slot of; nothing for one that the ledger does not have."""
+        found = self._runs.get(run)
+        return (found.job, *found.slots) if found else ()
 
     @cached_property
-    def _jobs(self) -> dict[UUID, str]:
-        return {run.id: run.job for run in self.runs}
+    def _runs(self) -> dict[UUID, LedgerRun]:
+        return {run.id: run for run in self.runs}

@@ -28,6 +28,7 @@ from scheduling.actions.trigger_run import trigger_run
 from scheduling.clock import database_now
 from scheduling.engine.schedules import row_fields
 from scheduling.models import Job, Pause, Run
+from scheduling.models.run import BUILT
 from scheduling.outage import OUTAGE
 from scheduling.recurrence import Interval
 from scheduling.states import RAN
@@ -122,9 +123,9 @@ class Meddler(threading.Thread):
         return bool(paused)
 
     def _cancel(self, job: Job) -> bool:
-        """Cancel a run that has not ended, of whatever job."""
+        """Cancel a run that has not ended, of whatever job or office."""
         del job
-        runs = list(Run.objects.open().order_by("id").values_list("id", flat=True))
+        runs = list(Run.objects.open().filter(BUILT).order_by("id").values_list("id", flat=True))
         if not runs:
             return False
         told = cancel_runs([self._random.choice(runs)], BY_CHAOS, reason="chaos")

@@ -27,6 +27,7 @@ class Plan:
     broker: str = "valkey"
     beats: int = 3
     workers: int = 3
+    offices: int = 3
     kills_per_minute: float = 20.0
     freeze: bool = False
 
@@ -44,6 +45,8 @@ class Plan:
             raise RefusedError(
                 "--minutes, --kills-per-minute, --beats and --workers must be above 0"
             )
+        if self.offices < 0:
+            raise RefusedError("--offices must be 0 or more")
         try:
             if self.database == "postgresql":
                 postgresql_path()
@@ -81,6 +84,7 @@ class Plan:
             "--broker": self.broker,
             "--beats": self.beats,
             "--workers": self.workers,
+            "--offices": self.offices,
             "--kills-per-minute": self.kills_per_minute,
         }
         options = [f"{name}={value}" for name, value in given.items()]

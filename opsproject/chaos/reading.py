@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from opsproject.chaos.apart import SCOPE
+from opsproject.chaos.clients import Clients
 from opsproject.chaos.history import (
     Change,
     Epoch,
@@ -14,28 +15,37 @@ from opsproject.chaos.history import (
     LedgerRun,
     Paused,
     Skip,
+    Wait,
 )
 from opsproject.chaos.meddling import Meddler
 from opsproject.chaos.notes import notes_file, read_notes
-from opsproject.chaos.watching import Watcher
+from opsproject.chaos.office_work import slots_of
+from opsproject.chaos.watching import Watcher, all_limits
 from scheduling.models import (
     Attempt,
     AuditEntry,
     Job,
     Pause,
     Run,
+    RunDependency,
     RunEvent,
     ScheduleEpoch,
     SkippedTicks,
 )
+from scheduling.models.run import BUILT
 
 
 def read_history(
-    *, meddler: Meddler, watcher: Watcher, final_changes: Sequence[Change], frozen: bool
+    *,
+    meddler: Meddler,
+    clients: Clients,
+    watcher: Watcher,
+    final_changes: Sequence[Change],
+    frozen: bool,
 ) -> History:
     """Read everything; nothing writes any more."""
     return History(
-        limits=dict(Job.objects.filter(scope=SCOPE).values_list("job_id", "max_parallel")),
+        limits=all_limits(),
         epochs=_epochs(),
         runs=_runs(),
         attempts=_attempts(),
@@ -48,6 +58,8 @@ def read_history(
         promises=meddler.promises,
         cancelled=list(meddler.cancelled),
         excesses=watcher.excesses,
+        waits=_waits(),
+        promised_work=clients.promised,
         frozen=frozen,
     )
 
@@ -77,7 +89,7 @@ def _runs() -> list[LedgerRun]:
     return [
         LedgerRun(
             id=run.id,
-            job=run.job.job_id if run.job else "",
+            job=slots[0] if slots else "",
             epoch=run.epoch_id,
             tick=run.scheduled_for,
             state=run.state,
@@ -89,8 +101,25 @@ def _runs() -> list[LedgerRun]:
             finished_at=run.finished_at,
             created_at=run.created_at,
             not_before=run.not_before,
+            slots=tuple(slots[1:]),
+            submission=run.submission_id,
         )
-        for run in Run.objects.select_related("job").order_by("id")
+        for run in Run.objects.filter(BUILT).select_related("job", "office").order_by("id")
+        for slots in [_slots_of(run)]
+    ]
+
+
+def _slots_of(run: Run) -> list[str]:
+    job = run.job.job_id if run.job else None
+    office = run.office.office_id if run.office else None
+    return list(slots_of(job, office, run.role))
+
+
+def _waits() -> list[Wait]:
+    """Return who waits for whom, of the submissions that are whole."""
+    built = RunDependency.objects.filter(run__submission__built_at__isnull=False)
+    return [
+        Wait(run=run, awaited=awaited) for run, awaited in built.values_list("run", "depends_on")
     ]
 
 

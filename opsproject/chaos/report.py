@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from opsproject.chaos.checker import Violation, different_stories, overlaps
+from opsproject.chaos.checker import Violation, different_stories, most_at_once, overlaps
 from opsproject.chaos.checker.ticks import planned_ticks
-from opsproject.chaos.history import History
+from opsproject.chaos.history import History, LedgerRun
 from opsproject.chaos.killer import Kill
 from scheduling.states import RunState, Trigger
 from scheduling.table import table
@@ -32,6 +32,7 @@ def report(findings: Findings) -> str:
     parts = [
         _kills_table(findings),
         _counts_table(findings),
+        *([_offices_table(findings.history)] if findings.history.waits else []),
         *_listed("seen otherwise from inside (no violation)", different_stories(findings.history)),
         *(_listed("overlaps under SIGSTOP (no violation)", _told(overlaps(findings.history)))
           if findings.history.frozen else []),
@@ -67,7 +68,8 @@ def _counts_table(findings: Findings) -> str:
     history = findings.history
     wrong = Counter(violation.kind for violation in findings.violations)
     outcomes = Counter(attempt.outcome for attempt in history.attempts)
-    triggers = Counter(run.trigger for run in history.runs)
+    work = [run for run in history.runs if run.submission is not None]
+    triggers = Counter(run.trigger for run in history.runs if run.submission is None)
     rows: list[tuple[str, object]] = [
         ("ticks planned", sum(len(planned_ticks(epoch, history.runs)) for epoch in history.epochs)),
         *((f"  {verdict}", number) for verdict, number in sorted(_verdicts(history).items())),
@@ -77,6 +79,10 @@ def _counts_table(findings: Findings) -> str:
         ("runs", len(history.runs)),
         ("  triggered by an operator", triggers[Trigger.MANUAL]),
         ("  at the start of the deployment", triggers[Trigger.STARTUP]),
+        ("  of offices' work", len(work)),
+        *((f"    {state}", number) for state, number in sorted(_states(work).items())),
+        ("dependencies", len(history.waits)),
+        ("  started out of order", wrong["order"]),
         ("attempts", len(history.attempts)),
         *((f"  {outcome or 'open'}", number) for outcome, number in sorted(outcomes.items())),
         ("executions noted by the tasks", len(history.executions)),
@@ -90,6 +96,19 @@ def _counts_table(findings: Findings) -> str:
         ("violations", len(findings.violations)),
     ]
     return table(("counted", "number"), rows)
+
+
+def _offices_table(history: History) -> str:
+    """Say how much each office, and each role in it, ever had at once."""
+    offices = {run.job for run in history.runs if run.submission is not None}
+    named = {slot for run in history.runs if run.job in offices for slot in (run.job, *run.slots)}
+    most = most_at_once(history)
+    rows = [(slot, most.get(slot, 0), history.limits.get(slot, "-")) for slot in sorted(named)]
+    return table(("office, role", "most at once", "allowed"), rows)
+
+
+def _states(runs: Iterable[LedgerRun]) -> Counter[str]:
+    return Counter(run.state for run in runs)
 
 
 def _verdicts(history: History) -> Counter[str]:

@@ -12,6 +12,7 @@ from opsproject.chaos.cluster import waited_for
 from opsproject.chaos.history import Change
 from scheduling.clock import database_now
 from scheduling.models import Job, Pause, Run, ScheduleEpoch
+from scheduling.models.run import BUILT
 from scheduling.outage import OUTAGE
 from scheduling.states import Trigger
 
@@ -54,7 +55,10 @@ def _switch_off(changes: list[Change]) -> bool:
 
 
 def _is_settled() -> bool:
-    going_on = Run.objects.open().exists() or ScheduleEpoch.objects.filter(to_at=None).exists()
+    going_on = (
+        Run.objects.open().filter(BUILT).exists()
+        or ScheduleEpoch.objects.filter(to_at=None).exists()
+    )
     return not going_on and not _startup_is_under_way()
 
 

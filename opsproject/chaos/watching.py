@@ -1,4 +1,4 @@
-"""Looks at the ledger all the while: how far it is, and that no job holds a slot too many."""
+"""Looks at the ledger all the while: how far it is, and that nothing holds a slot too many."""
 
 import logging
 import threading
@@ -9,6 +9,7 @@ from django.db.models import Sum
 
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.history import Excess
+from opsproject.chaos.office_work import limits_of_offices, slots_of
 from scheduling.clock import database_now
 from scheduling.models import Job, Run, SkippedTicks
 from scheduling.outage import OUTAGE
@@ -49,16 +50,20 @@ class Watcher(threading.Thread):
         self.join()
 
     def _look(self) -> None:
-        limits = dict(Job.objects.in_scope(SCOPE).values_list("job_id", "max_parallel"))
+        limits = all_limits()
         held: defaultdict[str, list[str]] = defaultdict(list)
         # One statement, so that all rows are of one moment.
-        slots = Run.objects.holding_slot().values_list("job__job_id", "id", "state")
-        for job, run, state in slots:
-            held[job].append(f"{run} {state}")
+        rows = Run.objects.holding_slot().values_list(
+            "job__job_id", "office__office_id", "role", "id", "state"
+        )
+        for job, office, role, run, state in rows:
+            for slot in slots_of(job, office, role):
+                held[slot].append(f"{run} {state}")
         self.looks += 1
-        for job, runs in held.items():
-            if len(runs) > limits[job]:
-                found = Excess(job=job, at=database_now(), limit=limits[job], runs=tuple(runs))
+        for slot, runs in held.items():
+            limit = limits.get(slot)
+            if limit is not None and len(runs) > limit:
+                found = Excess(job=slot, at=database_now(), limit=limit, runs=tuple(runs))
                 self.excesses.append(found)
         self._count()
 
@@ -67,3 +72,9 @@ class Watcher(threading.Thread):
         skipped = SkippedTicks.objects.aggregate(ticks=Sum("count"))["ticks"] or 0
         self.ticks = planned + skipped
         self.ended = Run.objects.filter(finished_at__isnull=False).count()
+
+
+def all_limits() -> dict[str, int]:
+    """Return what jobs, offices and roles allow at once."""
+    jobs = dict(Job.objects.in_scope(SCOPE).values_list("job_id", "max_parallel"))
+    return {**jobs, **limits_of_offices()}

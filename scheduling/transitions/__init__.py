@@ -49,12 +49,13 @@ from scheduling.transitions.stopping import (
     note_stop_delivered,
     time_out,
 )
-from scheduling.transitions.unlocking import Unlocked, await_ends, unlock
+from scheduling.transitions.unlocking import DEPENDENCY, Unlocked, await_ends, unlock
 from scheduling.transitions.waiting import make_ready, open_runs
 
 __all__ = [
     "ANY",
     "BEFORE_THE_START",
+    "DEPENDENCY",
     "HARD_LIMIT_MARGIN",
     "NOT_PUBLISHED",
     "NOT_SERVED",

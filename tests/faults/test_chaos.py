@@ -27,6 +27,7 @@ COMMAND = [sys.executable, str(CHECKOUT / "manage.py"), "chaos"]
         (Plan(seed=1, kill=()), "--kill names nobody"),
         (Plan(seed=1, minutes=0), "--minutes, .* must be above 0"),
         (Plan(seed=1, workers=0), "--workers must be above 0"),
+        (Plan(seed=1, offices=-1), "--offices must be 0 or more"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_with_its_remedy(plan: Plan, reason: str) -> None:

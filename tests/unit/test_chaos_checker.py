@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from opsproject.chaos.checker import check, different_stories, overlaps
+from opsproject.chaos.checker import check, different_stories, most_at_once, overlaps
 from opsproject.chaos.checker.ticks import planned_ticks
 from opsproject.chaos.history import (
     Change,
@@ -21,7 +21,9 @@ from opsproject.chaos.history import (
     LedgerRun,
     Paused,
     Promise,
+    PromisedWork,
     Skip,
+    Wait,
 )
 from opsproject.chaos.killer import Kill
 from opsproject.chaos.notes import read_notes
@@ -410,6 +412,106 @@ def test_a_limit_exceeded_by_the_notes_is_seen(history: History) -> None:
     first, second = history.executions
     both = [first, replace(second, began=11.5, last_seen=11.9)]
     assert found(replace(history, executions=both)) == {"limit"}
+
+
+SUBMITTED = UUID(int=77)
+
+
+@pytest.fixture
+def office_work(history: History) -> History:
+    """The same, and two runs of an office, of which the second waits for the first."""
+    one, two = UUID(int=5), UUID(int=6)
+    parts = [done_run(one, tick=0, began=1, ended=2), done_run(two, tick=0, began=3, ended=4)]
+    runs = [
+        replace(
+            run, job="hq", epoch=None, tick=None, trigger="manual", slots=("FE of hq",),
+            submission=SUBMITTED,
+        )
+        for part in parts
+        for run in part.runs
+    ]  # fmt: skip
+    return replace(
+        history,
+        limits={**history.limits, "hq": 2, "FE of hq": 1},
+        runs=[*history.runs, *runs],
+        attempts=[*history.attempts, *(one for part in parts for one in part.attempts)],
+        events=[*history.events, *(one for part in parts for one in part.events)],
+        executions=[*history.executions, *(one for part in parts for one in part.executions)],
+        waits=[Wait(run=two, awaited=one)],
+        promised_work=[PromisedWork(office="hq", submission=SUBMITTED, runs=2)],
+    )
+
+
+def with_office_run(history: History, place: int, **changes: object) -> History:
+    runs = list(history.runs)
+    runs[place] = replace(runs[place], **changes)  # type: ignore[arg-type] # of several types
+    return replace(history, runs=runs)
+
+
+def test_nothing_is_found_where_an_office_keeps_its_order(office_work: History) -> None:
+    assert check(office_work) == []
+    assert most_at_once(office_work) == {"job": 1, "hq": 1, "FE of hq": 1}
+
+
+def test_a_role_with_more_at_once_than_it_allows_is_seen(office_work: History) -> None:
+    *others, last = office_work.attempts
+    early = replace(office_work, attempts=[*others, replace(last, started_at=at(1.5))], waits=[])
+    assert found(early) == {"limit"}
+    assert found(replace(early, limits={**early.limits, "FE of hq": 2})) == set()
+    assert found(replace(early, limits={"job": 1, "hq": 1})) == {"limit"}
+    assert most_at_once(early)["hq"] == 2
+
+
+def test_work_that_starts_before_what_it_waits_for_is_out_of_order(office_work: History) -> None:
+    *others, last = office_work.attempts
+    early = replace(office_work, attempts=[*others, replace(last, started_at=at(1.9))])
+    assert "order" in found(early)
+
+
+def test_work_goes_nowhere_when_what_it_waits_for_is_not_done(office_work: History) -> None:
+    events = [
+        replace(event, kind="job_failed")
+        if event.run == UUID(int=5) and event.kind == "job_completed"
+        else event
+        for event in office_work.events
+    ]
+    attempts = [
+        replace(attempt, outcome="failed") if attempt.run == UUID(int=5) else attempt
+        for attempt in office_work.attempts
+    ]
+    failed = with_office_run(
+        replace(office_work, events=events, attempts=attempts), 2, state="failed", told=None
+    )
+    assert found(failed) == {"order"}
+    fell = replace(
+        with_office_run(
+            failed, 3, state="cancelled", reason=f"dependency:{UUID(int=5)}", told=None
+        ),
+        attempts=failed.attempts[:-1],
+        executions=failed.executions[:-1],
+        events=[*failed.events[:-2], Event(run=UUID(int=6), attempt=0, kind="job_cancelled")],
+    )
+    assert found(fell) == set()
+    assert found(
+        replace(fell, attempts=failed.attempts, events=[*fell.events[:-1], *failed.events[-2:]])
+    ) >= {"order"}
+
+
+def test_work_that_fell_for_nothing_is_seen(office_work: History) -> None:
+    for_nothing = replace(
+        with_office_run(
+            office_work, 3, state="cancelled", reason=f"dependency:{UUID(int=5)}", told=None
+        ),
+        attempts=office_work.attempts[:-1],
+        executions=office_work.executions[:-1],
+        events=[*office_work.events[:-2], Event(run=UUID(int=6), attempt=0, kind="job_cancelled")],
+    )
+    assert found(for_nothing) == {"order"}
+
+
+def test_promised_work_of_which_a_run_is_gone_is_lost(office_work: History) -> None:
+    (promise,) = office_work.promised_work
+    assert found(replace(office_work, promised_work=[replace(promise, runs=3)])) == {"lost"}
 
 
 def test_an_attempt_may_start_at_the_instant_at_which_another_ended(history: History) -> None:

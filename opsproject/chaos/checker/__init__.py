@@ -2,7 +2,7 @@
 
 `ticks` holds what was planned against the verdicts, `chains` one link against the next, `outcomes`
 the ledger against itself, `executions` the ledger against what the tasks noted, `limits` the slots,
-`promises` what operators were told.
+`promises` what operators were told, `office_work` the order of what waits for each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,13 @@ from opsproject.chaos.checker.executions import (
     unknown_executions,
     wrong_results,
 )
-from opsproject.chaos.checker.limits import exceeded_in_ledger, exceeded_in_looks, exceeded_in_notes
+from opsproject.chaos.checker.limits import (
+    exceeded_in_ledger,
+    exceeded_in_looks,
+    exceeded_in_notes,
+    most_at_once,
+)
+from opsproject.chaos.checker.office_work import broken_order, lost_work, wrong_falls
 from opsproject.chaos.checker.outcomes import outcome_contradictions
 from opsproject.chaos.checker.promises import (
     broken_promises,
@@ -29,7 +35,7 @@ from opsproject.chaos.checker.ticks import tick_violations
 from opsproject.chaos.checker.violation import Violation
 from opsproject.chaos.history import History
 
-__all__ = ["Violation", "check", "different_stories", "overlaps"]
+__all__ = ["Violation", "check", "different_stories", "most_at_once", "overlaps"]
 
 CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     tick_violations,
@@ -47,6 +53,9 @@ CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     broken_promises,
     wrong_startup_runs,
     undone_cancellations,
+    broken_order,
+    wrong_falls,
+    lost_work,
 )
 
 

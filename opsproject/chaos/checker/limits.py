@@ -1,4 +1,7 @@
-"""No job ever has more at once than it allows: by the ledger, by the notes, in every look."""
+"""Nothing ever has more at once than it allows: by the ledger, by the notes, in every look.
+
+Neither a job, nor an office, nor a role in an office.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,7 +14,7 @@ from opsproject.chaos.history import Excess, History
 
 @dataclass(frozen=True)
 class _Span:
-    """Something of one job that went on in [began, ended), in seconds of one clock."""
+    """Something that took a slot and went on in [began, ended), in seconds of one clock."""
 
     began: float
     ended: float
@@ -20,14 +23,26 @@ class _Span:
 
 def exceeded_in_ledger(history: History) -> Iterator[Violation]:
     """Sweep over the attempts' recorded times."""
+    yield from _exceeded(history, _recorded(history), "by the ledger's times")
+
+
+def most_at_once(history: History) -> dict[str, int]:
+    """Return the most that each job, office and role ever had at once, by the recorded times."""
+    return {
+        slot: max(len(going) for going in _crowds(spans, 0))
+        for slot, spans in _recorded(history).items()
+    }
+
+
+def _recorded(history: History) -> dict[str, list[_Span]]:
     spans: defaultdict[str, list[_Span]] = defaultdict(list)
     for attempt in history.attempts:
-        job = history.job_of(attempt.run)
-        if job is not None and attempt.finished_at is not None:
+        if attempt.finished_at is not None:
             name = f"{attempt.run}:{attempt.number}"
             began, ended = attempt.started_at.timestamp(), attempt.finished_at.timestamp()
-            spans[job].append(_Span(began, ended, name))
-    yield from _exceeded(history, spans, "by the ledger's times")
+            for slot in history.slots_of(attempt.run):
+                spans[slot].append(_Span(began, ended, name))
+    return spans
 
 
 def exceeded_in_notes(history: History) -> Iterator[Violation]:
@@ -39,11 +54,11 @@ def exceeded_in_notes(history: History) -> Iterator[Violation]:
     }
     spans: defaultdict[str, list[_Span]] = defaultdict(list)
     for execution in history.executions:
-        job = history.job_of(execution.run)
-        ghost = history.frozen and (execution.run, execution.attempt) in given_away
-        if job is not None and not ghost:
-            name = f"{execution.run}:{execution.attempt}"
-            spans[job].append(_Span(execution.began, execution.last_seen, name))
+        if history.frozen and (execution.run, execution.attempt) in given_away:
+            continue
+        name = f"{execution.run}:{execution.attempt}"
+        for slot in history.slots_of(execution.run):
+            spans[slot].append(_Span(execution.began, execution.last_seen, name))
     yield from _exceeded(history, spans, "by the tasks' notes")
 
 
@@ -54,11 +69,11 @@ def exceeded_in_looks(history: History) -> Iterator[Violation]:
 
 
 def _exceeded(history: History, spans: dict[str, list[_Span]], witness: str) -> Iterator[Violation]:
-    for job, limit in history.limits.items():
-        for together in _crowds(spans.get(job, ()), limit):
+    for slot, limit in history.limits.items():
+        for together in _crowds(spans.get(slot, ()), limit):
             names = ", ".join(span.name for span in together)
             text = f"{len(together)} at once where {limit} are allowed, {witness}: {names}"
-            yield Violation("limit", f"{job}: {text}")
+            yield Violation("limit", f"{slot}: {text}")
 
 
 def _crowds(spans: Iterable[_Span], limit: int) -> Iterator[list[_Span]]:

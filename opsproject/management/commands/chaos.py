@@ -35,6 +35,7 @@ class Command(BaseCommand):
         add("--broker", choices=tuple(BROKERS), default="valkey")
         add("--beats", type=int, default=3, help="how many beats run at once (default 3)")
         add("--workers", type=int, default=3, help="how many workers (default 3)")
+        add("--offices", type=int, default=3, help="how many get work all the while (default 3)")
         add("--kills-per-minute", type=float, default=20.0, help="on average (default 20)")
         add("--freeze", action="store_true", help="also SIGSTOP workers past their lease")
         add("--seed", type=int, help="draw the same moments and victims again")
@@ -70,7 +71,7 @@ def plan_of(options: Mapping[str, Any]) -> Plan:
         **{
             name: options[name]
             for name in (
-                *("minutes", "database", "broker", "beats", "workers"),
+                *("minutes", "database", "broker", "beats", "workers", "offices"),
                 *("kills_per_minute", "freeze"),
             )
         },
