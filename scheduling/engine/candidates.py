@@ -36,8 +36,12 @@ def claimable(scope: str, *, now: datetime) -> list[UUID]:
 
 
 def claimable_of(ready: RunQuerySet, *, most: int, now: datetime) -> list[UUID]:
-    """Return the first of these ready runs that have a free slot; looks at no more than a page."""
-    return _with_slot(_page(ready.in_claim_order()), now)[:most]
+    """Return the first of these ready runs that have a free slot; looks at no more than a page.
+
+    A few are returned as they are: who claims them counts the slots anyway.
+    """
+    page = _page(ready.in_claim_order())
+    return [run.id for run in page] if len(page) <= most else _with_slot(page, now)[:most]
 
 
 def _page(ready: RunQuerySet) -> list[_Candidate]:

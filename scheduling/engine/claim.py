@@ -33,7 +33,12 @@ def claim_ready(scope: str, *, now: datetime) -> list[Run]:
     It is to be published before the next is claimed: whoever claims has seconds to publish before
     others think it dead.
     """
-    claimed = for_runs(claimable(scope, now=now), partial(claim_runs, now=now), now=now)
+    return claim_page(claimable(scope, now=now), now=now)
+
+
+def claim_page(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
+    """Claim those of a page that nobody is working on; one that spoils it is set aside."""
+    claimed = for_runs(run_ids, partial(claim_runs, now=now), now=now)
     return list(chain.from_iterable(claimed))
 
 

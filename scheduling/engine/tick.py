@@ -21,9 +21,10 @@ from scheduling.clock import PlanClock, database_now
 from scheduling.conf import conf
 from scheduling.engine.adoption.adopt import Adoption
 from scheduling.engine.agenda import EVERYTHING, Agenda, Occasion, agenda
+from scheduling.engine.candidates import claimable
 from scheduling.engine.chains.delay_queue import wait_at_broker
 from scheduling.engine.chains.due_links import due_chains, tend_chains
-from scheduling.engine.claim import claim_ready
+from scheduling.engine.claim import claim_page
 from scheduling.engine.events.sequence import number_events
 from scheduling.engine.events.tallies import fold_events
 from scheduling.engine.pauses import end_pauses
@@ -51,6 +52,7 @@ from scheduling.states import WAITING, RunState
 logger = logging.getLogger(__name__)
 
 OUTAGE_WAIT_SECONDS = 1.0
+LOCKED_ELSEWHERE_SECONDS = 0.05
 SHORTEST_SLEEP_SECONDS = 0.01  # what is due and locked elsewhere is another beat's
 
 
@@ -77,6 +79,7 @@ class Engine:
         self.missing = MissingMessages(app, scope)
         self.startup = StartupRuns(scope, conf.OPS_DEPLOYMENT)
         self.cleaner = Cleaner(scope)
+        self._left_behind = False  # whether runs with a slot were locked by somebody else
         self._tallies_behind = True  # as far as it knows
         self._kept_up_at = -math.inf
         self._to_do: Agenda = EVERYTHING
@@ -91,7 +94,7 @@ class Engine:
             began, now = time.monotonic(), database_now()
             if not self.clock.believes(now, monotonic=began):
                 return SHORTEST_SLEEP_SECONDS
-            self._looked = did_something = False
+            self._looked = self._left_behind = did_something = False
             for steps_of in (self._following, self._planning, self._starting, self._due_upkeep):
                 did_something |= self._do(steps_of(), now)
             return 0.0 if did_something else self._seconds_until_due(now, began)
@@ -156,7 +159,10 @@ class Engine:
     def _claim_and_publish(self, *, now: datetime) -> bool:
         if not self.publisher.available:
             return False  # what is ready can still be skipped, cancelled and moved up
-        claimed = claim_ready(self.scope, now=now)
+        page = claimable(self.scope, now=now)
+        claimed = claim_page(page, now=now)
+        # Whoever has locked the rest may have passed over it for a lock of ours, as briefly held.
+        self._left_behind = len(claimed) < len(page)
         self.publisher.publish(claimed, now=now)
         return bool(claimed) and self.publisher.available
 
@@ -213,6 +219,8 @@ class Engine:
     def _seconds_until_due(self, now: datetime, began: float) -> float:
         if self.adoption.behind:
             return SHORTEST_SLEEP_SECONDS
+        if self._left_behind:
+            return LOCKED_ELSEWHERE_SECONDS
         due_at = min(filter(None, (self._next_tick(now), self._next_retry(now))), default=None)
         longest = max(SHORTEST_SLEEP_SECONDS, self._upkeep_due_in())
         if due_at is None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from scheduling.bulk import update_rows
 from scheduling.models import Run, RunDependency
@@ -22,6 +22,8 @@ from scheduling.transitions.rows import LOOKED_AT, move, tell
 
 MOST_DEPENDENTS = 500  # of one transaction
 DEPENDENCY = "dependency:"
+
+_OPEN_WAITS = RunDependency.objects.filter(met_at=None, run__finished_at=None)
 
 
 @dataclass
@@ -72,13 +74,13 @@ def root_of(run: Run) -> str:
 
 
 def _waits_for(run_ids: Collection[UUID]) -> QuerySet[RunDependency]:
-    return RunDependency.objects.filter(depends_on__in=run_ids, met_at=None, run__finished_at=None)
+    return _OPEN_WAITS.filter(depends_on__in=run_ids)
 
 
 def _note_who_is_awaited(ended: Collection[UUID]) -> int:
     """Behind the lock: a submission may have come to wait for one of them meanwhile."""
-    awaited = set(_waits_for(ended).values_list("depends_on", flat=True))
-    return Run.objects.filter(pk__in=set(ended) - awaited).update(awaited=False)
+    waits = _OPEN_WAITS.filter(depends_on=OuterRef("pk"))
+    return Run.objects.filter(~Exists(waits), pk__in=ended).update(awaited=False)
 
 
 def _locked(run_ids: Collection[UUID]) -> dict[UUID, Run]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
@@ -56,7 +56,9 @@ def check_works(works: Sequence[Work]) -> None:
 
 def digest_of(works: Sequence[Work]) -> str:
     """Return the SHA-256 of what the works say, to know a repeated request by."""
-    text = json.dumps([asdict(work) for work in works], default=str, sort_keys=True)
+    names = [one.name for one in fields(Work)]
+    said = [[getattr(work, name) for name in names] for work in works]
+    text = json.dumps(said, default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
