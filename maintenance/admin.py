@@ -19,6 +19,7 @@ class BackupAdmin(ReadOnly, admin.ModelAdmin[Backup]):
         "archive_bytes",
         "created_at",
         "verified_at",
+        "drilled_at",
     )
     list_filter = ("state", "purpose", "created_at")
     search_fields = ("backup_id", "archive_sha256", "source_root")

@@ -9,6 +9,7 @@ MaintenanceError
 ├── BackupNotFoundError   no backup has that id or path
 ├── ManifestError         a manifest is damaged, edited or of an unknown format
 ├── VerificationError     an archive is not what its manifest says
+├── RestoreError          files could not be brought back, or not to there
 └── MaintenanceFailedError    a standing run ended without doing its work
 """
 
@@ -65,6 +66,12 @@ class VerificationError(MaintenanceError):
     """An archive is not what its manifest says."""
 
     code = "verification_failed"
+
+
+class RestoreError(MaintenanceError):
+    """Files could not be brought back, or not to there."""
+
+    code = "restore_failed"
 
 
 class MaintenanceFailedError(MaintenanceError):

@@ -64,6 +64,8 @@ class Backup(models.Model):
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(db_index=True)
     verified_at = models.DateTimeField(null=True)
+    drilled_at = models.DateTimeField(null=True, help_text="When it was last restored as a drill.")
+    drill_seconds = models.FloatField(null=True, help_text="How long that took.")
 
     objects = BackupQuerySet.as_manager()
 

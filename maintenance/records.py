@@ -1,13 +1,18 @@
-"""Finds a backup by what an operator calls it, and notes what a new verification says."""
+"""Finds a backup by what an operator calls it, and notes what verifications and drills say."""
 
 import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from maintenance.drill import Drill, drill
 from maintenance.errors import BackupNotFoundError, ManifestError, VerificationError
 from maintenance.layout import MANIFEST_NAME
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
+from maintenance.restore import Restoration, restore_backup
 from maintenance.verify import verify_backup
 
 log = logging.getLogger(__name__)
@@ -18,16 +23,74 @@ def recheck_backup(name: str, *, now: datetime) -> Manifest:
 
     Raises BackupNotFoundError, ManifestError, VerificationError.
     """
+    named = named_backup(name)
+    with _verdict_noted(named.row):
+        manifest = verify_backup(named.manifest_path, manifest_sha256=named.manifest_sha256)
+    _note(named.row, state=Backup.State.VERIFIED, error="", verified_at=now)
+    return manifest
+
+
+def restore_named(
+    name: str, target: Path, *, only: Collection[str] = (), overwrite: bool = False, now: datetime
+) -> Restoration:
+    """Restore from the backup with this id, or at this path; what was verified for it is noted.
+
+    Raises BackupNotFoundError and what `restore_backup` raises.
+    """
+    named = named_backup(name)
+    with _verdict_noted(named.row):
+        restoration = restore_backup(
+            named.manifest_path,
+            target,
+            only=only,
+            overwrite=overwrite,
+            manifest_sha256=named.manifest_sha256,
+        )
+    _note(named.row, state=Backup.State.VERIFIED, error="", verified_at=now)
+    return restoration
+
+
+def drill_named(name: str, scratch: Path, *, now: datetime) -> Drill:
+    """Drill the backup with this id, or at this path, and keep in its row when, and how long.
+
+    Raises BackupNotFoundError and what `drill` raises.
+    """
+    named = named_backup(name)
+    with _verdict_noted(named.row):
+        done = drill(named.manifest_path, scratch, manifest_sha256=named.manifest_sha256)
+    verified = {"state": Backup.State.VERIFIED, "error": "", "verified_at": now}
+    _note(named.row, **verified, drilled_at=now, drill_seconds=done.seconds)
+    return done
+
+
+@dataclass(frozen=True)
+class NamedBackup:
+    """Where a backup's manifest lies, and its row, where the database knows it."""
+
+    manifest_path: Path
+    row: Backup | None
+
+    @property
+    def manifest_sha256(self) -> str:
+        """The hash that was recorded, '' if none was."""
+        return self.row.manifest_sha256 if self.row else ""
+
+
+def named_backup(name: str) -> NamedBackup:
+    """Return the backup with this id, or at this path; raise BackupNotFoundError."""
     row = Backup.objects.filter(backup_id=name).first()
     manifest_path = row.manifest_file if row else _manifest_at(Path(name))
     row = row or Backup.objects.filter(backup_id=manifest_path.parent.name).first()
+    return NamedBackup(manifest_path, row)
+
+
+@contextmanager
+def _verdict_noted(row: Backup | None) -> Iterator[None]:
     try:
-        manifest = verify_backup(manifest_path, manifest_sha256=row.manifest_sha256 if row else "")
+        yield
     except (ManifestError, VerificationError) as error:
         _note(row, state=Backup.State.FAILED, error=str(error))
         raise
-    _note(row, state=Backup.State.VERIFIED, error="", verified_at=now)
-    return manifest
 
 
 def _manifest_at(path: Path) -> Path:

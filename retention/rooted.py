@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from retention.errors import PathEscapeError, RootUnusableError
@@ -31,15 +31,19 @@ def open_root(root: Path) -> Iterator[int]:
 
 
 @contextmanager
-def open_parent(root_handle: int, path: str) -> Iterator[tuple[int, str]]:
+def open_parent(root_handle: int, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
     """Yield the handle of the directory that holds `path`, and the file's name in it.
 
-    Raises PathEscapeError, and OSError when a component is missing, a link or no directory.
+    `make` makes the directories that are missing. Raises PathEscapeError, and OSError when a
+    component is missing, a link or no directory.
     """
     *directories, name = _components(path)
     handle = os.dup(root_handle)
     try:
         for directory in directories:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(directory, dir_fd=handle)
             below = open_directory(handle, directory)
             os.close(handle)
             handle = below

@@ -1,1 +1,1 @@
-"""Doors: `maintain` and `verify_backup`."""
+"""Doors: `maintain`, and what is done with a backup: verify, restore, drill."""

@@ -1,0 +1,65 @@
+"""The drill: restore a backup to scratch, compare every byte, and note how long that took."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from maintenance.errors import RestoreError
+from maintenance.manifest import Manifest
+from maintenance.restore import restore_backup
+from retention.files import BackedUpFile, FoundFile, printable
+from retention.scanner import DatasetScanner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """A drill that went well; `seconds` is what a restoration would take, comparison included."""
+
+    manifest: Manifest
+    seconds: float
+
+
+def drill(manifest_path: Path, scratch: Path, *, manifest_sha256: str = "") -> Drill:
+    """Restore below a new directory in `scratch`, compare it with the manifest, and remove it.
+
+    Raises ManifestError, VerificationError, or RestoreError naming the first file that did not come
+    back as it was.
+    """
+    began = time.monotonic()
+    try:
+        place = Path(tempfile.mkdtemp(prefix="drill-", dir=scratch))
+    except OSError as error:
+        raise RestoreError(
+            f"{str(scratch)!r} cannot hold a drill ({error.strerror}): give a writable directory"
+        ) from error
+    try:
+        restoration = restore_backup(manifest_path, place, manifest_sha256=manifest_sha256)
+        _compare(restoration.manifest, place)
+    finally:
+        shutil.rmtree(place)
+    return Drill(manifest=restoration.manifest, seconds=time.monotonic() - began)
+
+
+def _compare(manifest: Manifest, place: Path) -> None:
+    listed = sorted(manifest.files(), key=lambda file: _in_walk(file.path))
+    for wanted, found in zip_longest(listed, DatasetScanner(place)):
+        if wanted is None or found is None or not _is_same(wanted, found, place):
+            culprit = wanted.path if wanted else found.path if found else ""
+            raise RestoreError(f"{printable(culprit)!r} did not come back as it was backed up")
+
+
+def _in_walk(path: str) -> list[bytes]:
+    """Sort as a scanner walks: directory by directory, each in byte order."""
+    return [part.encode("utf-8", "surrogateescape") for part in path.split("/")]
+
+
+def _is_same(wanted: BackedUpFile, found: FoundFile, place: Path) -> bool:
+    facts = (wanted.path, wanted.found.size_bytes, wanted.found.mtime_ns)
+    if facts != (found.path, found.size_bytes, found.mtime_ns):
+        return False
+    with (place / found.path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256

@@ -1,0 +1,138 @@
+"""Writes restored files below a directory handle: follows no link, leaves it by no path."""
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from maintenance.errors import RestoreError
+from maintenance.members import Member
+from retention.errors import PathEscapeError
+from retention.files import BackedUpFile, Kept, printable
+from retention.rooted import open_file, open_parent
+
+PRIVATE = ".restoring-"  # what only a crash leaves
+EXISTS = "is there and differs: --overwrite replaces it"
+A_DIRECTORY = "is a directory: only files are replaced"
+IN_THE_WAY = "a link or a file stands where its directory would be"
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_DIRECTORY = {errno.ENOTDIR, errno.ELOOP}
+
+
+@dataclass
+class Restored:
+    """What became of the files: restored, found there as they should be, or kept as they were."""
+
+    files: int = 0
+    bytes: int = 0
+    there_already: int = 0
+    kept: list[Kept] = field(default_factory=list)
+
+
+class Target:
+    """Where files are restored to; raises OSError when its disk does not take them."""
+
+    def __init__(self, root_handle: int, *, overwrite: bool) -> None:
+        self.report = Restored()
+        self._root = root_handle
+        self._overwrite = overwrite
+        self._written: dict[str, str] = {}  # directories with new names, and a path in each
+
+    def put(self, listed: BackedUpFile, member: Member) -> None:
+        """Write one file with its mode, time and owner, or keep what is there, and report it.
+
+        Raises RestoreError if the archive does not hold what was verified a moment ago.
+        """
+        reason = self._put(listed, member)
+        if reason:
+            self.report.kept.append(Kept(listed.path, reason))
+
+    def sync(self) -> None:
+        """Bring the names of all that was written to the disk."""
+        for path in self._written.values():
+            with open_parent(self._root, path) as (parent, _):
+                os.fsync(parent)
+
+    def _put(self, listed: BackedUpFile, member: Member) -> str:
+        """Return '' or why what is there was kept."""
+        try:
+            with open_parent(self._root, listed.path, make=True) as (parent, name):
+                if _is_there(parent, name, listed):
+                    self.report.there_already += 1
+                    return ""
+                return self._write(parent, name, listed, member)
+        except PathEscapeError as error:
+            return str(error)
+        except OSError as error:
+            if error.errno in NO_DIRECTORY:
+                return IN_THE_WAY
+            raise
+
+    def _write(self, parent: int, name: str, listed: BackedUpFile, member: Member) -> str:
+        if not self._overwrite and _status(parent, name) is not None:
+            return EXISTS
+        private = PRIVATE + secrets.token_hex(8)
+        try:
+            _copy(parent, private, listed, member)
+            if reason := self._give_name(parent, private, name):
+                return reason
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(private, dir_fd=parent)
+        self.report.files += 1
+        self.report.bytes += listed.found.size_bytes
+        self._written[listed.path.rpartition("/")[0]] = listed.path
+        return ""
+
+    def _give_name(self, parent: int, private: str, name: str) -> str:
+        try:
+            if self._overwrite:
+                os.replace(private, name, src_dir_fd=parent, dst_dir_fd=parent)
+            else:  # a link never replaces what came there meanwhile
+                os.link(private, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+        except FileExistsError:
+            return EXISTS
+        except IsADirectoryError:
+            return A_DIRECTORY
+        return ""
+
+
+def _is_there(parent: int, name: str, listed: BackedUpFile) -> bool:
+    """Tell whether the name stands for a file with just these bytes already."""
+    status = _status(parent, name)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return False
+    if status.st_size != listed.found.size_bytes:
+        return False
+    with open_file(parent, name) as handle, os.fdopen(handle, "rb", closefd=False) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == listed.sha256
+
+
+def _copy(parent: int, private: str, listed: BackedUpFile, member: Member) -> None:
+    """Write the content, synced; raise RestoreError if it is not what the manifest lists."""
+    digest = hashlib.sha256()
+    handle = os.open(private, NEW_FILE, 0o600, dir_fd=parent)
+    with os.fdopen(handle, "wb") as file:
+        for chunk in member.chunks():
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        if digest.hexdigest() != listed.sha256:
+            raise RestoreError(
+                f"{printable(listed.path)!r} changed in the archive while it was read"
+            )
+        if os.geteuid() == 0:  # others may not give files away
+            os.fchown(file.fileno(), *member.owner)
+        os.fchmod(file.fileno(), member.mode)
+        os.utime(file.fileno(), ns=(listed.found.mtime_ns, listed.found.mtime_ns))
+        os.fsync(file.fileno())
+
+
+def _status(parent: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
