@@ -264,3 +264,29 @@ def test_a_drill_of_what_does_not_come_back_fails_and_is_noted(
     assert json.loads(capsys.readouterr().out)["restorable"] is False
     backup.refresh_from_db()
     assert (backup.state, backup.drilled_at) == ("failed", None)
+
+
+def test_the_command_backs_up_what_changed_and_says_so_where_nothing_did(
+    roots: Roots, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = ("--dataset-root", str(roots.dataset), "--backup-root", str(roots.backup))
+    call_command("backup", *paths, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert Backup.objects.get().backup_id == told["backup_id"]
+    assert told["files"] == len(NAMES)
+    (roots.dataset / "a").write_text("changed")
+    call_command("backup", *paths)
+    assert f"{Backup.objects.latest('sequence').backup_id}: {len(NAMES)} files" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_dataset_that_is_not_there_is_named(
+    roots: Roots, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(roots.dataset / "missing")
+    with pytest.raises(CommandError, match="missing"):
+        call_command(
+            "backup", "--dataset-root", missing, "--backup-root", str(roots.backup), "--json"
+        )
+    assert json.loads(capsys.readouterr().out)["code"] == "roots_refused"

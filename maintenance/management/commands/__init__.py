@@ -1,1 +1,1 @@
-"""Doors: `maintain`, and what is done with a backup: verify, restore, drill."""
+"""Doors: `maintain`, `backup`, and what is done with a backup: verify, restore, drill."""

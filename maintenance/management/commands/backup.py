@@ -1,0 +1,64 @@
+"""`manage.py backup`: copy the whole dataset now."""
+
+import argparse
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from maintenance.errors import MaintenanceError
+from maintenance.locks import maintenance_lock
+from maintenance.models import Backup
+from maintenance.roots import checked_roots
+from maintenance.snapshot import NoSnapshot, back_up_dataset
+from retention.errors import RetentionError
+
+
+class Command(BaseCommand):
+    """Exits 1 when no backup could be made; that nothing changed since the last is none."""
+
+    help = "Copy the whole dataset and verify the copy, unless the last copy is what is there now."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the paths and the switch."""
+        parser.add_argument("--dataset-root", default=settings.DATASET_ROOT)
+        parser.add_argument("--backup-root", default=settings.BACKUP_ROOT)
+        parser.add_argument("--json", action="store_true", help="write JSON")
+
+    def handle(self, **options: Any) -> None:
+        """Copy, and show what the backup is called."""
+        try:
+            roots = checked_roots(options["dataset_root"], options["backup_root"])
+            with maintenance_lock(roots):
+                made = back_up_dataset(roots, now=datetime.now(UTC), every=timedelta(0))
+        except (MaintenanceError, RetentionError) as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"code": error.code, "error": str(error)}))
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(_as_json(made)) if options["json"] else _in_words(made))
+
+
+def _as_json(made: Backup | NoSnapshot) -> dict[str, Any]:
+    if isinstance(made, NoSnapshot):
+        return {"backup_id": None, "no_backup_because": made.value}
+    return {
+        "backup_id": made.backup_id,
+        "directory": str(made.directory),
+        "files": made.file_count,
+        "bytes": made.total_bytes,
+        "archive_bytes": made.archive_bytes,
+        "archive_sha256": made.archive_sha256,
+        "skipped": made.skipped_count,
+    }
+
+
+def _in_words(made: Backup | NoSnapshot) -> str:
+    if isinstance(made, NoSnapshot):
+        return f"no backup was made: {made.value}"
+    return (
+        f"{made.backup_id}: {made.file_count} files, {made.total_bytes} bytes in an archive of "
+        f"{made.archive_bytes}, verified; {made.skipped_count} were no files and are listed in "
+        f"{made.manifest_file}"
+    )
