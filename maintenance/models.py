@@ -1,13 +1,17 @@
 """The database's view of backups: headers and totals. The files are in the manifest alone."""
 
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from maintenance.manifest import Manifest, Purpose, Strategy
+from retention.errors import PolicyError
 from retention.files import from_printable, printable
+from retention.keeping import KeepingPolicy
 
 
 def _choices(values: type[StrEnum]) -> list[tuple[str, str]]:
@@ -24,6 +28,14 @@ class BackupQuerySet(models.QuerySet["Backup"]):
     def snapshots_of(self, source_root: Path) -> "BackupQuerySet":
         """Whole copies of this dataset, never the archives that hold deleted files."""
         return self.filter(source_root=printable(str(source_root)), purpose=Purpose.SNAPSHOT)
+
+    def of(self, source_root: Path) -> "BackupQuerySet":
+        """Copies of this dataset, and archives of what was deleted from it."""
+        return self.filter(source_root=printable(str(source_root)))
+
+    def present(self) -> "BackupQuerySet":
+        """Those that were not removed."""
+        return self.exclude(state=Backup.State.REMOVED)
 
     def verified(self) -> "BackupQuerySet":
         """Those whose last verification succeeded."""
@@ -131,3 +143,87 @@ class Backup(models.Model):
             tool=header.tool,
             created_at=header.created_at,
         )
+
+
+class BackupHold(models.Model):
+    """While it lasts no rule removes the backup."""
+
+    backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="holds")
+    owner = models.CharField(max_length=100, help_text="Who wants it kept.")
+    reason = models.CharField(max_length=200)
+    placed_at = models.DateTimeField(auto_now_add=True)
+    until = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is deleted.")
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.reason}"
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it has not run out."""
+        return self.until is None or self.until > now
+
+
+class BackupKeeping(models.Model):
+    """How many backups are kept; the enabled row counts, without one the defaults."""
+
+    name = models.CharField(max_length=100, unique=True)
+    enabled = models.BooleanField(default=True)
+    last = models.PositiveIntegerField(default=24, help_text="The newest copies of a dataset.")
+    daily = models.PositiveIntegerField(default=7, help_text="Days of which the newest is kept.")
+    weekly = models.PositiveIntegerField(default=4)
+    monthly = models.PositiveIntegerField(default=12)
+    yearly = models.PositiveIntegerField(default=0)
+    within_days = models.PositiveIntegerField(default=0, help_text="All that are no older.")
+    minimum = models.PositiveIntegerField(
+        default=1, help_text="So many verified copies stay, whatever the rules say. At least 1."
+    )
+    deleted_copies_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="After so many days the only copies of deleted files go as well. Empty: never.",
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "backup keeping"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["enabled"],
+                condition=Q(enabled=True),
+                name="maintenance_one_enabled_keeping",
+                violation_error_message="Another policy is enabled: disable it first.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse what would not make a policy."""
+        try:
+            self.as_policy()
+        except PolicyError as error:
+            raise ValidationError(str(error)) from error
+
+    def as_policy(self) -> KeepingPolicy:
+        """Return the policy as a value; raise PolicyError."""
+        return KeepingPolicy(
+            last=self.last,
+            daily=self.daily,
+            weekly=self.weekly,
+            monthly=self.monthly,
+            yearly=self.yearly,
+            within_days=self.within_days,
+            minimum=self.minimum,
+            deleted_copies_days=self.deleted_copies_days,
+        )
+
+
+def current_keeping() -> KeepingPolicy | None:
+    """Return the enabled row's policy, or the defaults if there is no row at all.
+
+    None if there are rows and none is enabled: then no backup is removed. Raises PolicyError.
+    """
+    row = BackupKeeping.objects.order_by("-enabled").first()
+    if row is None:
+        return KeepingPolicy()
+    return row.as_policy() if row.enabled else None

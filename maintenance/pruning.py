@@ -1,4 +1,7 @@
-"""Bounds the number of snapshots, never the last verified one nor a deleted file's only copy."""
+"""Bounds the number of backups by the keeping policy, and says beforehand what it would do.
+
+Never the last verified copy, what is held, or a deleted file's only copy but by its own rule.
+"""
 
 import logging
 from datetime import datetime
@@ -12,29 +15,47 @@ from maintenance.models import Backup
 from maintenance.roots import Roots
 from retention.files import BackedUpFile, FoundFile
 from retention.journal import Warrant, conclude_deletions, plan_deletions, settle_deletions
-from retention.keeping import KeepingPolicy, Snapshot
+from retention.keeping import Judgement, KeepingPolicy, StoredBackup
 
 log = logging.getLogger(__name__)
+LET_GO = "let go by the keeping policy"
 
 
-def prune_snapshots(roots: Roots, policy: KeepingPolicy, *, now: datetime) -> list[Backup]:
-    """Remove the snapshots of this dataset that `policy` lets go; return their rows.
+def prune_backups(roots: Roots, policy: KeepingPolicy, *, now: datetime) -> list[Backup]:
+    """Remove the backups of this dataset that `policy` lets go; return their rows.
 
     Each leaves a Deletion. The caller holds the lock of the roots.
     """
     _settle(roots, now)
+    going = [row for row, judgement in judged_backups(roots, policy, now=now) if judgement.goes]
+    return [row for row in going if _remove(row, roots, now)]
+
+
+def judged_backups(
+    roots: Roots, policy: KeepingPolicy, *, now: datetime
+) -> list[tuple[Backup, Judgement]]:
+    """Return every backup of this dataset in this backup root, newest first, with its judgement."""
     rows = {
         row.backup_id: row
         for row in Backup.objects.below(roots.backup)
-        .snapshots_of(roots.dataset)
-        .exclude(state=Backup.State.REMOVED)
+        .of(roots.dataset)
+        .present()
+        .prefetch_related("holds")
     }
-    removable = policy.removable(
-        Snapshot(backup_id=row.backup_id, sequence=row.sequence, intact=row.is_intact)
-        for row in rows.values()
+    judged = policy.judge([_facts_of(row, now) for row in rows.values()], now=now)
+    return [(rows[judgement.backup.backup_id], judgement) for judgement in judged]
+
+
+def _facts_of(row: Backup, now: datetime) -> StoredBackup:
+    held = [str(hold) for hold in row.holds.all() if hold.lasts(now)]
+    return StoredBackup(
+        backup_id=row.backup_id,
+        sequence=row.sequence,
+        created_at=row.created_at,
+        intact=row.is_intact,
+        only_copy=row.purpose == Purpose.EXPIRED,
+        held="; ".join(held),
     )
-    chosen = [rows[item.backup_id] for item in removable]
-    return [row for row in chosen if _remove(row, roots, policy, now)]
 
 
 def _settle(roots: Roots, now: datetime) -> None:
@@ -43,10 +64,10 @@ def _settle(roots: Roots, now: datetime) -> None:
     Backup.objects.filter(backup_id__in=gone).update(state=Backup.State.REMOVED)
 
 
-def _remove(row: Backup, roots: Roots, policy: KeepingPolicy, now: datetime) -> bool:
-    if row.directory.exists() and not _says_snapshot(row):
+def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
+    if row.directory.exists() and not _is_what_its_row_says(row):
         return False
-    warrant = Warrant(backup_id="", reason=f"keep last {policy.last} snapshots", at=now)
+    warrant = Warrant(backup_id="", reason=LET_GO, at=now)
     as_file = BackedUpFile(FoundFile(row.backup_id, row.archive_bytes, 0, 0), row.archive_sha256)
     planned = plan_deletions([as_file], root=roots.backup, warrant=warrant)
     if row.directory.exists():
@@ -55,14 +76,17 @@ def _remove(row: Backup, roots: Roots, policy: KeepingPolicy, now: datetime) -> 
         conclude_deletions(planned, kept_paths=(), at=now)
         row.state = Backup.State.REMOVED
         row.save(update_fields=["state"])
-    log.info("snapshot_removed", extra={"backup_id": row.backup_id})
+    log.info("backup_removed", extra={"backup_id": row.backup_id, "purpose": row.purpose})
     return True
 
 
-def _says_snapshot(row: Backup) -> bool:
+def _is_what_its_row_says(row: Backup) -> bool:
     """Ask the manifest itself: a row may be wrong, and the copy of a deleted file must stay."""
     try:
-        return Manifest.read(row.manifest_file).header.purpose is Purpose.SNAPSHOT
+        if Manifest.read(row.manifest_file).header.purpose == row.purpose:
+            return True
+        reason = "its manifest says another purpose than its row"
     except ManifestError as error:
-        log.warning("snapshot_kept", extra={"backup_id": row.backup_id, "reason": str(error)})
-        return False
+        reason = str(error)
+    log.warning("backup_kept", extra={"backup_id": row.backup_id, "reason": reason})
+    return False

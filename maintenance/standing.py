@@ -7,14 +7,13 @@ from django.conf import settings
 
 from maintenance.errors import MaintenanceFailedError, RootsError
 from maintenance.locks import maintenance_lock
-from maintenance.models import Backup
+from maintenance.models import Backup, current_keeping
 from maintenance.outcome import MaintenanceResult, failure_in_words
-from maintenance.pruning import prune_snapshots
+from maintenance.pruning import prune_backups
 from maintenance.roots import checked_roots
 from maintenance.runner import run_maintenance_automation
 from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot, back_up_dataset
 from retention.files import printable
-from retention.keeping import KeepingPolicy
 from retention.models import current_policy
 
 KEPT_SHOWN = 20  # a run's result is small; the command and the log tell the rest
@@ -52,9 +51,10 @@ def _is_waiting_for_data() -> bool:
 
 def _snapshot(now: datetime, every: timedelta) -> tuple[Backup | NoSnapshot, int]:
     roots = checked_roots(settings.DATASET_ROOT, settings.BACKUP_ROOT)
+    keeping = current_keeping()
     with maintenance_lock(roots):
         snapshot = back_up_dataset(roots, now=now, every=every)
-        removed = prune_snapshots(roots, KeepingPolicy(), now=now)
+        removed = prune_backups(roots, keeping, now=now) if keeping else []
     return snapshot, len(removed)
 
 

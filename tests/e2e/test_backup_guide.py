@@ -14,7 +14,7 @@ from tests.servers import bare_environment
 GUIDE = CHECKOUT / "docs/guides/backup.md"
 BACKUP_ID = re.compile(r"\d{6}-\d{8}T\d{6}Z-[0-9a-f]{6}")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-VARIES = re.compile(r"archive of \d+|in \d+\.\d s")
+VARIES = re.compile(r"archive of \d+|in \d+\.\d s| +\d+(?=  stays)")
 THREE_WEEKS = timedelta(days=21).total_seconds()
 
 

@@ -13,13 +13,13 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
 from maintenance.errors import MaintenanceFailedError, RootsError
-from maintenance.models import Backup
-from maintenance.pruning import prune_snapshots
+from maintenance.models import Backup, BackupHold, BackupKeeping
+from maintenance.pruning import LET_GO, prune_backups
 from maintenance.roots import Roots
 from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot
 from maintenance.standing import back_up_and_maintain
 from retention.errors import PolicyError
-from retention.keeping import KeepingPolicy
+from retention.keeping import ONLY_COPY, KeepingPolicy
 from retention.models import Deletion, RetentionPolicy
 
 pytestmark = pytest.mark.django_db
@@ -193,7 +193,7 @@ def test_old_copies_go_and_archives_of_deleted_files_stay(roots: Roots) -> None:
         _maintain_when_due()
     only_copy = Backup.objects.get(purpose="expired")
 
-    removed = prune_snapshots(roots, KeepingPolicy(last=2), now=NOW)
+    removed = prune_backups(roots, only_last(2), now=NOW)
 
     present = Backup.objects.exclude(state="removed")
     assert len(removed) == 2
@@ -201,7 +201,7 @@ def test_old_copies_go_and_archives_of_deleted_files_stay(roots: Roots) -> None:
     assert only_copy in present
     assert present.filter(purpose="snapshot").count() == 2
     assert all(row.is_intact for row in present)
-    records = Deletion.objects.filter(reason="keep last 2 snapshots", deleted_at=NOW)
+    records = Deletion.objects.filter(reason=LET_GO, deleted_at=NOW)
     assert {row.path for row in records} == {row.backup_id for row in removed}
 
 
@@ -212,10 +212,88 @@ def test_a_row_that_wrongly_says_snapshot_cannot_cost_a_deleted_file(roots: Root
     _put(roots.dataset, "raw/new")
     _maintain_when_due()
 
-    prune_snapshots(roots, KeepingPolicy(last=1), now=NOW)
+    prune_backups(roots, only_last(1), now=NOW)
 
     only_copy = Backup.objects.get(sequence=2)
     assert only_copy.is_intact
+
+
+def only_last(count: int, **values: Any) -> KeepingPolicy:
+    return KeepingPolicy(last=count, daily=0, weekly=0, monthly=0, **values)
+
+
+def three_copies_and_an_only_copy(roots: Roots) -> None:
+    _put(roots.dataset, "raw/expired", days_old=9)
+    back_up_and_maintain()
+    for number in range(2):
+        _put(roots.dataset, f"raw/{number}")
+        _maintain_when_due()
+
+
+def present(purpose: str) -> list[int]:
+    rows = Backup.objects.present().filter(purpose=purpose).order_by("sequence")
+    return list(rows.values_list("sequence", flat=True))
+
+
+def test_what_somebody_holds_stays_until_the_hold_runs_out(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    first = Backup.objects.get(sequence=1)
+    until = NOW + timedelta(days=1)
+    BackupHold.objects.create(backup=first, owner="ada", reason="audit", until=until)
+    prune_backups(roots, only_last(1), now=NOW)
+    assert present("snapshot") == [1, 4]
+    prune_backups(roots, only_last(1), now=until)
+    assert present("snapshot") == [4]
+
+
+def test_only_copies_go_when_their_own_days_have_passed(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    made = Backup.objects.get(purpose="expired").created_at
+    policy = only_last(1, deleted_copies_days=30)
+    prune_backups(roots, policy, now=made + timedelta(days=30))
+    assert present("expired") == [2]
+    removed = prune_backups(roots, policy, now=made + timedelta(days=31))
+    assert present("expired") == []
+    assert not removed[0].directory.exists()
+
+
+def test_the_job_goes_by_the_policy_of_the_admin(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    keeping = BackupKeeping.objects.create(
+        name="few", enabled=False, last=1, daily=0, weekly=0, monthly=0
+    )
+    back_up_and_maintain()
+    assert present("snapshot") == [1, 3, 4]
+    BackupKeeping.objects.filter(pk=keeping.pk).update(enabled=True)
+    back_up_and_maintain()
+    assert present("snapshot") == [4]
+
+
+def test_a_keeping_policy_that_keeps_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="minimum is 0"):
+        BackupKeeping(name="none", minimum=0).full_clean()
+
+
+def test_the_preview_says_what_goes_and_why_the_rest_stays(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    BackupKeeping.objects.create(name="few", last=1, daily=0, weekly=0, monthly=0)
+    where = ["--dataset-root", roots.dataset, "--backup-root", roots.backup]
+    told = _call("retention_preview", *where)
+    assert [(item["goes"], item["stays_because"]) for item in told["backups"]] == [
+        (False, ["minimum", "last"]),
+        (True, []),
+        (False, [ONLY_COPY]),
+        (True, []),
+    ]
+    out = StringIO()
+    call_command("retention_preview", *map(str, where), stdout=out)
+    assert out.getvalue().startswith("2 of 4 backups would go, ")
+    assert f"stays: {ONLY_COPY}" in out.getvalue()
+    assert present("snapshot") == [1, 3, 4]
+    BackupKeeping.objects.update(enabled=False)
+    out = StringIO()
+    call_command("retention_preview", *map(str, where), stdout=out)
+    assert out.getvalue().startswith("no keeping policy is enabled: nothing is removed")
 
 
 def test_a_failed_backup_is_a_failed_run(roots: Roots, settings: Any) -> None:

@@ -1,1 +1,1 @@
-"""Doors: `maintain`, `backup`, and what is done with a backup: verify, restore, drill."""
+"""Doors: maintain, preview, back up, and what is done with a backup: verify, restore, drill."""
