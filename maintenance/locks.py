@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout, lock_descriptor
 
@@ -20,21 +21,27 @@ def maintenance_lock(roots: Roots) -> Iterator[None]:
     The dataset is locked by its directory handle, so that no file of ours lies among the data.
     Where a file system has no locks on directories (NFS), the backup root alone is held.
     """
-    lock = FileLock(roots.backup / LOCK_NAME, timeout=0)
+    with backup_lock(roots.backup), open_root(roots.dataset) as handle:
+        if not _locked(handle):
+            raise _busy(str(roots.dataset))
+        yield
+
+
+@contextmanager
+def backup_lock(backup_root: Path) -> Iterator[None]:
+    """Hold a backup root, whose backups nobody else makes or removes meanwhile; as above."""
+    lock = FileLock(backup_root / LOCK_NAME, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise _busy(str(roots.backup)) from error
+        raise _busy(str(backup_root)) from error
     except OSError as error:
         raise RootsError(
-            f"backup root {str(roots.backup)!r} cannot be locked ({error.strerror}): "
+            f"backup root {str(backup_root)!r} cannot be locked ({error.strerror}): "
             "give a writable directory"
         ) from error
     try:
-        with open_root(roots.dataset) as handle:
-            if not _locked(handle):
-                raise _busy(str(roots.dataset))
-            yield
+        yield
     finally:
         lock.release()
 

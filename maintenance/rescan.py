@@ -1,0 +1,106 @@
+"""Holds what lies in a backup root against the database, and makes the rows that are missing.
+
+The manifests are enough for all of it: a database that was lost is rebuilt from them.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from maintenance.errors import ManifestError, VerificationError
+from maintenance.layout import MANIFEST_NAME, backup_names, sequence_of
+from maintenance.manifest import Manifest
+from maintenance.models import Backup
+from maintenance.verify import verify_backup
+from retention.files import printable
+
+log = logging.getLogger(__name__)
+REWRITTEN = "its manifest is not the one that was recorded"
+
+
+@dataclass
+class Rescan:
+    """What was found: ids of backups, with what is wrong where something is."""
+
+    known: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)  # rows whose directory is not there
+    broken_chain: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything that should be there is, and as it was written."""
+        return not (self.damaged or self.missing or self.broken_chain)
+
+
+def rescan(backup_root: Path, *, now: datetime) -> Rescan:
+    """Look at every backup in the root; verify those that have no row, and give them one.
+
+    The caller holds the lock of the backup root.
+    """
+    found = Rescan()
+    rows = {row.backup_id: row for row in Backup.objects.below(backup_root)}
+    manifests: dict[str, Manifest] = {}
+    for name in sorted(backup_names(backup_root), key=sequence_of):
+        path = backup_root / name / MANIFEST_NAME
+        try:
+            manifests[name] = Manifest.read(path)
+            _look_at(manifests[name], rows.get(name), found, now)
+        except ManifestError as error:
+            found.damaged[name] = str(error)
+            _note_damage(rows.get(name), str(error))
+    _look_for_missing(rows, {*manifests, *found.damaged}, found)
+    _follow_chain(manifests, rows, found)
+    return found
+
+
+def _look_at(manifest: Manifest, row: Backup | None, found: Rescan, now: datetime) -> None:
+    name = manifest.path.parent.name
+    if row is None:
+        _add(manifest, found, now)
+    elif manifest.sha256 != row.manifest_sha256:
+        found.damaged[name] = REWRITTEN
+        _note_damage(row, REWRITTEN)
+    else:
+        found.known.append(name)
+
+
+def _add(manifest: Manifest, found: Rescan, now: datetime) -> None:
+    """Give it a row; what it cannot be read back for is in there."""
+    name = manifest.path.parent.name
+    row = Backup.of(manifest, sequence=sequence_of(name))
+    try:
+        verify_backup(manifest.path)
+        row.state, row.verified_at = Backup.State.VERIFIED, now
+        found.added.append(name)
+    except VerificationError as error:
+        row.state, row.error = Backup.State.FAILED, str(error)
+        found.damaged[name] = str(error)
+    row.save(force_insert=True)
+    log.info("backup_found", extra={"backup_id": name, "state": row.state})
+
+
+def _note_damage(row: Backup | None, error: str) -> None:
+    if row is not None:
+        Backup.objects.filter(pk=row.pk).update(state=Backup.State.FAILED, error=error)
+
+
+def _look_for_missing(rows: dict[str, Backup], there: set[str], found: Rescan) -> None:
+    for name, row in rows.items():
+        if name not in there and row.state != Backup.State.REMOVED:
+            found.missing.append(name)
+            _note_damage(row, f"{printable(str(row.directory))!r} is not there")
+
+
+def _follow_chain(manifests: dict[str, Manifest], rows: dict[str, Backup], found: Rescan) -> None:
+    """Each manifest names the one before it by its hash: a rewritten or removed one shows."""
+    for name, manifest in manifests.items():
+        before = manifest.header.previous_id
+        if before is None:
+            continue
+        there, known = manifests.get(before), rows.get(before)
+        recorded = there.sha256 if there else known.manifest_sha256 if known else None
+        if recorded is not None and recorded != manifest.header.previous_sha256:
+            found.broken_chain[name] = f"{before}, before it, is not what it was then"

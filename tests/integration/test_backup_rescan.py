@@ -1,0 +1,128 @@
+"""The manifests are enough to rebuild the rows, and their chain shows what is gone or rewritten."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from maintenance.backup import BackupOrder, make_backup
+from maintenance.layout import MANIFEST_NAME
+from maintenance.locks import backup_lock
+from maintenance.manifest import Purpose
+from maintenance.models import Backup
+from maintenance.rescan import REWRITTEN
+from maintenance.roots import Roots
+from retention.scanner import DatasetScanner
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
+    roots.dataset.mkdir()
+    roots.backup.mkdir()
+    return roots
+
+
+@pytest.fixture
+def backups(roots: Roots) -> list[Backup]:
+    made = []
+    for number in range(3):
+        (roots.dataset / f"file-{number}").write_text("x" * number)
+        order = BackupOrder(roots=roots, purpose=Purpose.SNAPSHOT, now=datetime.now(UTC))
+        made.append(make_backup(DatasetScanner(roots.dataset), order))
+    return made
+
+
+def rescan(roots: Roots, capsys: pytest.CaptureFixture[str], *, well: bool) -> dict[str, Any]:
+    def call() -> None:
+        call_command("backup_rescan", "--backup-root", str(roots.backup), "--json")
+
+    if well:
+        call()
+    else:
+        with pytest.raises(CommandError, match="not every backup is there as it was written"):
+            call()
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return {name: found for name, found in told.items() if found}
+
+
+def rows() -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in row.items() if name not in {"id", "verified_at"}}
+        for row in Backup.objects.order_by("sequence").values()
+    ]
+
+
+def test_a_database_that_was_lost_is_rebuilt_from_the_manifests(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = rows()
+    Backup.objects.all().delete()
+    ids = [backup.backup_id for backup in backups]
+    assert rescan(roots, capsys, well=True) == {"added": ids}
+    assert rows() == before
+    assert all(row.is_intact for row in Backup.objects.all())
+    assert rescan(roots, capsys, well=True) == {"known": ids}
+
+
+def test_what_does_not_verify_is_added_as_that(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Backup.objects.all().delete()
+    first, second, third = backups
+    (second.directory / second.archive_name).write_bytes(b"")
+    told = rescan(roots, capsys, well=False)
+    assert told["added"] == [first.backup_id, third.backup_id]
+    assert list(told["damaged"]) == [second.backup_id]
+    assert Backup.objects.get(sequence=2).state == "failed"
+
+
+def test_a_backup_that_is_gone_is_missing_unless_it_was_removed(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = backups
+    shutil.rmtree(second.directory)
+    told = rescan(roots, capsys, well=False)
+    assert told == {
+        "known": [first.backup_id, third.backup_id],
+        "missing": [second.backup_id],
+    }
+    second.refresh_from_db()
+    assert second.state == "failed"
+    Backup.objects.filter(pk=second.pk).update(state="removed")
+    assert "missing" not in rescan(roots, capsys, well=True)
+
+
+def test_a_manifest_that_was_written_anew_is_seen_by_its_row_and_by_the_chain(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = backups
+    # Consistent in itself: the first one's whole content under the second one's name.
+    for name in (MANIFEST_NAME, first.archive_name):
+        shutil.copy(first.directory / name, second.directory / name)
+    told = rescan(roots, capsys, well=False)
+    assert told["damaged"] == {second.backup_id: REWRITTEN}
+    assert list(told["broken_chain"]) == [third.backup_id]
+
+
+def test_a_manifest_cut_short_is_damaged_and_the_others_are_looked_at(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *rest = backups
+    first.manifest_file.write_bytes(first.manifest_file.read_bytes()[:-40])
+    told = rescan(roots, capsys, well=False)
+    assert list(told["damaged"]) == [first.backup_id]
+    assert told["known"] == [backup.backup_id for backup in rest]
+
+
+def test_a_root_at_work_and_one_that_is_none_are_refused(roots: Roots) -> None:
+    with backup_lock(roots.backup), pytest.raises(CommandError, match="is being maintained"):
+        call_command("backup_rescan", "--backup-root", str(roots.backup))
+    with pytest.raises(CommandError, match="is no directory: give --backup-root"):
+        call_command("backup_rescan", "--backup-root", str(roots.backup / "no"))
