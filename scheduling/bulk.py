@@ -70,7 +70,7 @@ class _Column:
         values = [getattr(row, field.attname) for row in rows]
         real = connections[DEFAULT_DB_ALIAS]  # the proxy looks for its thread's at every use
         self.name = _quote(field.column)
-        self.type = field.db_type(real)
+        self.type = _cast_to(field.db_type(real))
         self.shared = may_be_shared and _are_equal(values, is_json=isinstance(field, JSONField))
         self.value: Any = (
             field.get_db_prep_save(values[0], connection=real)
@@ -84,6 +84,11 @@ class _Column:
         if connection.vendor != "postgresql":
             return "%s"
         return f"%s::{self.type}" if self.shared else f"fresh.{self.name}"
+
+
+def _cast_to(column_type: str) -> str:
+    """Return what values are sent as: a cast to `varchar(n)` would cut what the column refuses."""
+    return "text" if column_type.startswith("varchar") else column_type
 
 
 def _are_equal(values: Sequence[Any], *, is_json: bool) -> bool:

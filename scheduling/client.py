@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -33,11 +34,12 @@ from uuid import uuid4
 
 PORTS = {"mock": 9095}
 DEFAULT_PORT = 8095
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS, SHORTEST_WAIT_SECONDS = 10.0, 0.5
 PATIENCE_SECONDS = 60.0  # a scheduler that is being restarted is waited for this long
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 LONGEST_ERROR = 8_000
-BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
+NOT_TAKEN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+LEASE_SHARE = 5 / 6  # of the lease, behind which the worker stops before another may have begun
 
 
 class JobMessageError(ValueError):
@@ -154,20 +156,24 @@ class JobReporter:
         self._reporter = reporter or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:12]}"
         self._path = f"/api/runs/{job.run_id}/{job.attempt}"
         self._lease = 0.0
+        self._heard_at = 0.0  # when the last request began that was answered
         self._over = threading.Event()
         self._renewer: threading.Thread | None = None
 
     def start(self) -> dict[str, Any]:
         """Take the attempt; return its params as the scheduler knows them. Raises JobRefused."""
+        began = time.monotonic()
         answer = self._tell("start", {"reporter": self._reporter})
-        self._lease = float(answer["lease_sec"])
+        self._lease, self._heard_at = float(answer["lease_sec"]), began
         params: dict[str, Any] = answer["params"]
         return params
 
     def renew(self) -> bool:
-        """Say that it goes on; False once it is to stop. Raises JobRefused."""
-        if self._tell("renew", {})["cancel"]:
+        """Say that it goes on; False once it is to stop. Raises JobRefused, SchedulerError."""
+        began = time.monotonic()
+        if self._tell("renew", {}, patience=self._lease_left())["cancel"]:
             self.cancelled.set()
+        self._heard_at = began
         return not self.cancelled.is_set()
 
     def succeed(self, result: Any = None) -> None:
@@ -209,19 +215,29 @@ class JobReporter:
         return stopped  # as it was told to
 
     def _renew_on(self) -> None:
-        """Renew six times a lease; what cannot be reached now may be the next time."""
-        while not self._over.wait(self._lease / 6):
+        """Renew six times a lease; who is not heard until it is over is taken for dead: stop."""
+        while not self._over.wait(min(self._lease / 6, self._lease_left())):
             try:
                 self.renew()
             except JobRefused:
-                self.cancelled.set()
-                return
-            except SchedulerError:
-                continue
+                break
+            except SchedulerError:  # it may be reached the next time
+                if self._lease_left() <= 0:
+                    break
+        else:
+            return
+        self.cancelled.set()
 
-    def _tell(self, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _lease_left(self) -> float:
+        """Return for how many seconds more nobody else can have begun."""
+        return max(0.0, self._heard_at + self._lease * LEASE_SHARE - time.monotonic())
+
+    def _tell(
+        self, what: str, body: Mapping[str, Any], *, patience: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
+        path = f"{self._path}/{what}"
         try:
-            return _post(self.job.scope, f"{self._path}/{what}", body, again=True)
+            return _post(self.job.scope, path, body, again=True, patience=patience)
         except SchedulerError as error:
             if error.status == HTTPStatus.CONFLICT:
                 raise JobRefused(str(error)) from error
@@ -249,7 +265,14 @@ def _setting(name: str, scope: str) -> str | None:
     return os.environ.get(of_scope) or os.environ.get(name)
 
 
-def _post(scope: str, path: str, body: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
+def _post(
+    scope: str,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    again: bool,
+    patience: float = PATIENCE_SECONDS,
+) -> dict[str, Any]:
     """Send it, and once more what surely did not arrive; `again`: also what may have arrived."""
     url = _setting("SCHEDULER_URL", scope) or f"http://127.0.0.1:{PORTS.get(scope, DEFAULT_PORT)}"
     request = urllib.request.Request(  # noqa: S310 the operator's own URL
@@ -261,18 +284,19 @@ def _post(scope: str, path: str, body: Mapping[str, Any], *, again: bool) -> dic
         },
         method="POST",
     )
-    until, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+    until, pause = time.monotonic() + patience, FIRST_PAUSE_SECONDS
     while True:
+        left = max(SHORTEST_WAIT_SECONDS, min(ANSWER_SECONDS, until - time.monotonic()))
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=left) as answer:  # noqa: S310
                 said: dict[str, Any] = json.load(answer)
                 return said
         except urllib.error.HTTPError as error:
             failed = _refusal(error)
-            worth_it = error.code in BUSY or (
+            worth_it = error.code in NOT_TAKEN or (
                 again and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             failed = SchedulerError(0, "unreachable", f"{url} does not answer: {error}")
             worth_it = again or _did_not_arrive(error)
         if not worth_it or time.monotonic() + pause > until:
@@ -285,7 +309,7 @@ def _refusal(error: urllib.error.HTTPError) -> SchedulerError:
     try:
         said = json.load(error)
         return SchedulerError(error.code, said["code"], said["message"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, HTTPException):
         return SchedulerError(error.code, "refused", f"the scheduler answered {error.code}")
 
 

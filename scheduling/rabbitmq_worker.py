@@ -86,6 +86,9 @@ class RabbitMQWorker:
             self._handle(body)  # type: ignore[misc] # run() has set it
         except (JobExpired, JobRefused) as dropped:
             logger.info("message dropped: %s", dropped)
+        except SchedulerError as refused:
+            # The work is done, or not begun: another report would be taken for the next run's.
+            logger.warning("run %s of job %s not reported: %s", job.run_id, job.job_id, refused)
         except Exception as error:
             logger.exception("run %s of job %s failed", job.run_id, job.job_id)
             self._report(job.job_id, job.scope, error)

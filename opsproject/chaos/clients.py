@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from opsproject.chaos.history import PromisedWork
+from opsproject.chaos.history import Submitted
 from opsproject.chaos.office_work import draw_works
 from opsproject.chaos.workload import BY_CHAOS
 from scheduling.actions.offices.submit_work import submit_work
@@ -37,7 +37,7 @@ class Clients(threading.Thread):
 
     def __init__(self, offices: list[Office], *, seed: int) -> None:
         super().__init__(name="chaos-clients", daemon=True)
-        self.promised: list[PromisedWork] = []
+        self.promised: list[Submitted] = []
         self.refused = 0
         self.failures: list[str] = []
         self._offices = offices
@@ -79,7 +79,7 @@ class Clients(threading.Thread):
             self.failures.append(f"submit: {type(error).__name__}: {error}")
         else:
             self.promised.append(
-                PromisedWork(
+                Submitted(
                     office=request.office.office_id, submission=made.pk, runs=len(request.works)
                 )
             )

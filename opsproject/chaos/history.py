@@ -136,8 +136,8 @@ class Promise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromisedWork:
-    """What an office's client was told: this submission was taken, with so many runs."""
+class Submitted:
+    """Work that an office has taken: the submission, and of how many runs it is made."""
 
     office: str
     submission: UUID
@@ -183,7 +183,8 @@ class History:
     cancelled: list[UUID] = field(default_factory=list)  # for good, as operators were told
     excesses: list[Excess] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
-    promised_work: list[PromisedWork] = field(default_factory=list)
+    promised_work: list[Submitted] = field(default_factory=list)  # as clients were told
+    built_work: list[Submitted] = field(default_factory=list)  # as the ledger has it
     frozen: bool = False  # workers were frozen: an execution may outlive its lease
 
     def job_of(self, run: UUID) -> str | None:

@@ -15,6 +15,7 @@ from opsproject.chaos.history import (
     LedgerRun,
     Paused,
     Skip,
+    Submitted,
     Wait,
 )
 from opsproject.chaos.meddling import Meddler
@@ -31,6 +32,7 @@ from scheduling.models import (
     RunEvent,
     ScheduleEpoch,
     SkippedTicks,
+    Submission,
 )
 from scheduling.models.run import BUILT
 
@@ -60,6 +62,7 @@ def read_history(
         excesses=watcher.excesses,
         waits=_waits(),
         promised_work=clients.promised,
+        built_work=_built_work(),
         frozen=frozen,
     )
 
@@ -120,6 +123,14 @@ def _waits() -> list[Wait]:
     built = RunDependency.objects.filter(run__submission__built_at__isnull=False)
     return [
         Wait(run=run, awaited=awaited) for run, awaited in built.values_list("run", "depends_on")
+    ]
+
+
+def _built_work() -> list[Submitted]:
+    built = Submission.objects.filter(built_at__isnull=False).select_related("office")
+    return [
+        Submitted(office=one.office.office_id, submission=one.pk, runs=one.runs_count)
+        for one in built
     ]
 
 

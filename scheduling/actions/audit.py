@@ -6,6 +6,8 @@ from typing import Any
 from scheduling.clock import database_now
 from scheduling.models import AuditEntry
 
+LONGEST_ACTOR, LONGEST_TARGET = 200, 300
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
@@ -26,10 +28,10 @@ def record(
     """Write one line of the trail; the values must be JSON and carry no secret."""
     AuditEntry.objects.create(
         at=database_now(),
-        actor=operator.actor,
+        actor=operator.actor[:LONGEST_ACTOR],
         door=operator.door,
         action=action,
-        target=str(target),
+        target=str(target)[:LONGEST_TARGET],
         before=before,
         after=after,
     )

@@ -1,8 +1,12 @@
 """Names of queues: each scope has its own, which begin with its name (SPEC, Words)."""
 
+from collections.abc import Iterable
+
 from scheduling.errors import InvalidJob
 from scheduling.models import Job
 from scheduling.queues import FOREIGN_TASK
+
+LONGEST_QUEUE = 200
 
 
 def queue_in_scope(queue: str, scope: str) -> str:
@@ -10,7 +14,10 @@ def queue_in_scope(queue: str, scope: str) -> str:
     head, dot, _ = queue.partition(".")
     if dot and head != scope and head in known_scopes():
         raise InvalidJob("queue", f"{queue!r} belongs to scope {head!r}, not {scope!r}")
-    return queue if dot and head == scope else f"{scope}.{queue}"
+    whole = queue if dot and head == scope else f"{scope}.{queue}"
+    if len(whole) > LONGEST_QUEUE:
+        raise InvalidJob("queue", f"{whole!r} is longer than {LONGEST_QUEUE} characters")
+    return whole
 
 
 def require_own_kind(job: Job) -> None:
@@ -28,6 +35,17 @@ def require_own_kind(job: Job) -> None:
             "queue",
             f"{job.queue!r} has the messages of job {other.job_id!r} for {kinds[0]} workers: "
             f"choose another for those of {kinds[1]} ones",
+        )
+
+
+def require_celery_queues(queues: Iterable[str]) -> None:
+    """Raise InvalidJob for a queue that has foreign workers, who drop Celery's messages."""
+    jobs = Job.objects.foreign().filter(queue__in=set(queues))
+    if job := jobs.order_by("id").first():
+        raise InvalidJob(
+            "queue",
+            f"{job.queue!r} has the messages of job {job.job_id!r} for foreign workers: "
+            "choose another",
         )
 
 

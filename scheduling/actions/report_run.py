@@ -5,6 +5,7 @@ with those that waited for it, with the slot.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +28,7 @@ from scheduling.models.job import Reporting
 from scheduling.models.run import OUT_OF_HAND
 from scheduling.redaction import clip
 from scheduling.states import Outcome, RunState
-from scheduling.storable import encode_result, storable, storable_value
+from scheduling.storable import encode_result, require_storable, storable, storable_value
 from scheduling.transitions import (
     end_reported,
     finish,
@@ -35,6 +36,8 @@ from scheduling.transitions import (
     renew_lease,
     start_reported,
 )
+
+logger = logging.getLogger(__name__)
 
 LONGEST_ERROR = 8_000
 
@@ -86,6 +89,7 @@ def report_last_run(job: Job, report: Report) -> Run | None:
 def start_run(fence: Fence, *, reporter: str) -> Run:
     """Grant a foreign worker the start of an attempt; return the run. Raises NotYours."""
     _require_own(fence)
+    require_storable("reporter", reporter)
     now = database_now()
     with transaction.atomic():
         claim_arrived([fence], now=now)
@@ -124,10 +128,16 @@ def _require_own(fence: Fence) -> None:
 
 
 def _follow(run: Run) -> None:
-    """Go on from an end that was just committed."""
-    if run.job is not None and run.job.is_chained:
-        go_on(current_app, [run.job.pk])
-    follow_up(Publisher(current_app), [run.pk])
+    """Go on from an end that was just committed; what goes wrong in that a beat does.
+
+    The end counts: an error told to its worker would have him report it again.
+    """
+    try:
+        if run.job is not None and run.job.is_chained:
+            go_on(current_app, [run.job.pk])
+        follow_up(Publisher(current_app), [run.pk])
+    except Exception:
+        logger.exception("report_not_followed_up", extra={"run_id": str(run.pk)})
 
 
 def _note_last(job: Job, report: Report, now: datetime) -> None:

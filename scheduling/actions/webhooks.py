@@ -12,6 +12,7 @@ from scheduling.engine.events.reading import last_number
 from scheduling.errors import InvalidWebhook
 from scheduling.models import Office, Webhook
 from scheduling.models.event import EventKind
+from scheduling.storable import storable
 
 
 @transaction.atomic
@@ -19,6 +20,8 @@ def create_webhook(
     scope: str, url: str, operator: Operator, *, office: Office | None, events: Sequence[str]
 ) -> Webhook:
     """Create a webhook with a secret of its own; raise InvalidWebhook."""
+    if storable(url) != url:
+        raise InvalidWebhook("url", "has a NUL or half a surrogate pair: remove it")
     try:
         check_url(url)
     except RefusedAddress as error:

@@ -94,3 +94,15 @@ def operator_of(request: HttpRequest) -> Operator:
     """Return who acts, for the audit trail: the token's name and its user."""
     token: ApiToken = request.auth  # type: ignore[attr-defined] # set by the authentication
     return Operator(actor=f"{token.user.get_username()} ({token.name})", door="api")
+
+
+def is_confined(request: HttpRequest) -> bool:
+    """Whether the token opens one office only."""
+    token: ApiToken = request.auth  # type: ignore[attr-defined]
+    return token.office is not None
+
+
+def is_admin(request: HttpRequest) -> bool:
+    """Whether the token may everything."""
+    token: ApiToken = request.auth  # type: ignore[attr-defined]
+    return token.access == Access.ADMIN

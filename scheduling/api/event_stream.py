@@ -5,12 +5,16 @@ EventSource, which can set no header, or a signed-in member of the staff.
 """
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.core import signing
 from django.core.handlers.asgi import ASGIRequest
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import HttpError
@@ -26,13 +30,13 @@ from scheduling.models import ApiToken
 PING_SECONDS = 15.0
 PAGE = 500
 TICKET_SECONDS = 60
-LARGEST_NUMBER = 2**63 - 1
+LARGEST_NUMBER, MOST_DIGITS = 2**63 - 1, 19
 SALT = "scheduling.event-ticket"
 
 
 def ticket_for(token: ApiToken) -> str:
     """Return what lets a browser open a stream within a minute, as this token may."""
-    return signing.dumps(token.token_key, salt=SALT)
+    return signing.dumps(token.pk, salt=SALT)
 
 
 @csrf_exempt  # it changes nothing, and says of other methods what the API says
@@ -40,13 +44,13 @@ async def stream_events(request: HttpRequest, office_id: str | None = None) -> H
     """Tell what happens from now on, or behind `Last-Event-ID`."""
     try:
         _require_stream(request)
-        await sync_to_async(_admit)(request, office_id)
+        may_listen = await sync_to_async(_admit)(request, office_id)
         after = await _behind(request)
     except _Refused as refused:
         body = {"code": refused.code, "message": str(refused)}
         return JsonResponse(body, status=refused.status, headers=refused.headers)
     return StreamingHttpResponse(
-        _told(after, office_id),
+        _told(after, office_id, may_listen),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -69,12 +73,19 @@ def _require_stream(request: HttpRequest) -> None:
         )
 
 
-async def _told(after: int, office_id: str | None) -> AsyncIterator[str]:
-    """Yield frames for as long as the client listens."""
+async def _told(
+    after: int, office_id: str | None, may_listen: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Yield frames for as long as the client listens, and may."""
     yield "retry: 1000\n\n"
+    admitted_at = time.monotonic()
     try:
         with hub.listening() as listener:
             while True:
+                if time.monotonic() - admitted_at >= PING_SECONDS:
+                    if not await sync_to_async(may_listen)():
+                        return
+                    admitted_at = time.monotonic()
                 events = await _next(after)
                 for event in events:
                     after = event.seq
@@ -102,37 +113,62 @@ async def _behind(request: HttpRequest) -> int:
     given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id")
     if given is None:
         return await sync_to_async(last_number)()
-    if not given.isdecimal() or (number := int(given)) > LARGEST_NUMBER:
-        raise _Refused(422, "invalid", f"Last-Event-ID: {given!r} is not the number of an event")
-    return number
+    if len(given) > MOST_DIGITS or not given.isdecimal() or int(given) > LARGEST_NUMBER:
+        text = f"Last-Event-ID: {given[:MOST_DIGITS]!r} is not the number of an event"
+        raise _Refused(422, "invalid", text)
+    return int(given)
 
 
-def _admit(request: HttpRequest, office_id: str | None) -> None:
-    """Raise _Refused for whoever may not listen, and for an office that is none."""
+def _admit(request: HttpRequest, office_id: str | None) -> Callable[[], bool]:
+    """Return how to ask whether he still may; raise _Refused for whoever may not.
+
+    And for an office that is none.
+    """
     try:
         if office_id is not None:
             require_office(office_id)
-        admitted = _is_admitted(request, office_id)
+        may_listen = _listener(request, office_id)
+        admitted = may_listen is not None and may_listen()
     except UnknownOffice as error:
         raise _Refused(404, error.code, str(error)) from error
     except HttpError as error:
         raise _Refused(error.status_code, "forbidden", str(error)) from error
-    if not admitted:
+    if may_listen is None or not admitted:
         raise _Refused(
             401, "unauthorized", "send a token, or ?ticket= from POST /api/events/ticket"
         )
+    return partial(_still_may, may_listen)
 
 
-def _is_admitted(request: HttpRequest, office_id: str | None) -> bool:
+def _still_may(may_listen: Callable[[], bool]) -> bool:
+    """Whether the token was not revoked since, nor its user; what it was too little for stays."""
+    try:
+        return may_listen()
+    except HttpError:
+        return False
+
+
+def _listener(request: HttpRequest, office_id: str | None) -> Callable[[], bool] | None:
+    """Return how to ask whether whoever asks may listen; None for nobody that is known."""
     if ticket := request.GET.get("ticket"):
         try:
             key = signing.loads(ticket, salt=SALT, max_age=TICKET_SECONDS)
         except signing.BadSignature:
-            return False
-        token = ApiToken.objects.select_related("user", "office").filter(token_key=key).first()
-        return READ.admit(token, office_id) is not None
+            return None
+        return partial(_token_may, key, office_id)
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return READ.admit(READ.find(given), office_id) is not None
+        token = READ.find(given)
+        return partial(_token_may, token.pk, office_id) if token else None
     user: Any = request.user
-    return bool(user.is_active and user.is_staff)
+    return partial(_member_may, user.pk) if user.is_authenticated else None
+
+
+def _token_may(key: str, office_id: str | None) -> bool:
+    token = ApiToken.objects.select_related("user", "office").filter(pk=key).first()
+    return READ.admit(token, office_id) is not None
+
+
+def _member_may(key: int) -> bool:
+    members: QuerySet[Any] = get_user_model().objects.filter(is_active=True, is_staff=True)
+    return members.filter(pk=key).exists()

@@ -11,8 +11,9 @@ from scheduling.actions.extend_deadline import extend_deadline
 from scheduling.actions.offices.cancel_all import cancel_all
 from scheduling.actions.offices.change_waiting import change_waiting
 from scheduling.actions.offices.submit_work import submit_work
+from scheduling.actions.offices.work import require_confined
 from scheduling.actions.retry_runs import retry_runs
-from scheduling.api.auth import OPERATE, READ, operator_of
+from scheduling.api.auth import OPERATE, READ, is_confined, operator_of
 from scheduling.api.explain_shapes import ExplanationOut
 from scheduling.api.office_shapes import A_MILLISECOND
 from scheduling.api.offices import OfficeId, named_office
@@ -48,10 +49,10 @@ def submit(
     ] = None,
 ) -> Status[SubmissionOut]:
     """Submit work, all of it or nothing; the same Idempotency-Key gives the same submission."""
-    works = [item.work() for item in body.jobs]
-    submission = submit_work(
-        named_office(office_id), works, operator_of(request), idempotency_key=idempotency_key
-    )
+    works, office = [item.work() for item in body.jobs], named_office(office_id)
+    if is_confined(request):
+        require_confined(office, works)
+    submission = submit_work(office, works, operator_of(request), idempotency_key=idempotency_key)
     runs = Run.objects.filter(submission=submission).order_by("id").values_list("name", "id")
     return Status(
         201,

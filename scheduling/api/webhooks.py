@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Field, Path, Query, Router, Schema, Status
 
 from scheduling.actions.webhooks import create_webhook, delete_webhook, switch_webhook
-from scheduling.api.auth import ADMIN, READ, operator_of
+from scheduling.api.auth import ADMIN, READ, is_admin, operator_of
 from scheduling.api.offices import named_office
 from scheduling.api.shapes import REFUSALS, Asked
 from scheduling.conf import conf
@@ -39,7 +39,7 @@ class SwitchIn(Schema, extra="forbid"):
 
 
 class WebhookOut(Schema):
-    """A webhook; its secret is shown once, when it is made."""
+    """A webhook. Its secret is shown once, when it is made; its whole URL to administrators."""
 
     id: int
     url: str
@@ -48,9 +48,9 @@ class WebhookOut(Schema):
     enabled: bool
 
     @classmethod
-    def of(cls, webhook: Webhook) -> "WebhookOut":
+    def of(cls, webhook: Webhook, *, whole: bool = True) -> "WebhookOut":
         """Read a webhook."""
-        return cls(**_shown(webhook))
+        return cls(**_shown(webhook) | ({} if whole else {"url": webhook.place}))
 
 
 class NewWebhookOut(WebhookOut):
@@ -96,9 +96,9 @@ class DeliveryOut(Schema):
 @router.get("", auth=READ, response={200: list[WebhookOut], **REFUSALS})
 def list_webhooks(request: HttpRequest) -> list[WebhookOut]:
     """List the scope's webhooks."""
-    del request
+    whole = is_admin(request)
     webhooks = Webhook.objects.in_scope(conf.SCHEDULER_SCOPE).select_related("office")
-    return [WebhookOut.of(webhook) for webhook in webhooks.order_by("id")]
+    return [WebhookOut.of(webhook, whole=whole) for webhook in webhooks.order_by("id")]
 
 
 @router.post("", auth=ADMIN, response={201: NewWebhookOut, **REFUSALS})

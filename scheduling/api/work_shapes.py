@@ -8,7 +8,7 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import BaseModel
 
-from scheduling.actions.offices.work import LARGEST_PRIORITY, MOST_RUNS, Work
+from scheduling.actions.offices.work import LARGEST_PRIORITY, LONGEST_ROLE, MOST_RUNS, Work
 from scheduling.api.office_shapes import A_MILLISECOND, Milliseconds, Text
 from scheduling.api.shapes import WHOLE, Asked, Count
 from scheduling.logs import TYPED, configured_redactor
@@ -32,7 +32,7 @@ class WorkIn(BaseModel, extra="forbid"):
     params: dict[str, Any] = Field(default_factory=dict)
     depends_on: Annotated[list[Text], Field(max_length=MOST_WAITS)] = Field(default_factory=list)
     priority: Priority = 0
-    role: Text = ""
+    role: Annotated[str, Field(max_length=LONGEST_ROLE)] = ""
     assignee: Text = ""
     queue: Text = ""
     timeout_ms: Milliseconds | None = None

@@ -86,6 +86,11 @@ class Office(models.Model):
         """Whether the runs that name no office are its own."""
         return self.office_id == DEFAULT_OFFICE
 
+    @property
+    def queue(self) -> str:
+        """Where its work goes that names no queue of its own."""
+        return f"{self.scope}.offices.{self.office_id}"
+
 
 class RoleLimit(models.Model):
     """What holds for one role of an office; empty: what holds for the office."""

@@ -1,6 +1,7 @@
 """Webhooks: who elsewhere is told of events, and what became of telling him (SPEC B8)."""
 
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from django.db import models
 from django.db.models import Q
@@ -47,7 +48,13 @@ class Webhook(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"webhook {self.pk} to {self.url}"
+        return f"webhook {self.pk} to {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where it goes, without what may be a secret: many a service knows its callers by path."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}/…"
 
 
 class DeliveryState(models.TextChoices):

@@ -4,6 +4,7 @@ With it come, transitively, those that were cancelled because it was not done (S
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -38,21 +39,33 @@ def reopen(run_ids: Collection[UUID], *, now: datetime) -> Reopened:
     One that was cancelled for the end of another comes back with that other only; if it also
     waits for a third that ended otherwise than done, it stays cancelled, for that one.
     """
+    while True:
+        with suppress(_MoreFell), transaction.atomic():
+            return _reopen(run_ids, now)
+
+
+class _MoreFell(Exception):  # noqa: N818 the name reads at the raise
+    """While the locks were waited for an end was passed on: there are more to come back."""
+
+
+def _reopen(run_ids: Collection[UUID], now: datetime) -> Reopened:
     cancelled = _cancelled_for(run_ids)
-    with transaction.atomic():
-        upstream = _awaited_by([*run_ids, *cancelled])
-        met = {run.pk: run for run in locked({*run_ids, *cancelled, *upstream}, set(RunState))}
-        asked = [met[pk] for pk in sorted(run_ids) if _may_be_asked_for(met.get(pk))]
-        _open_again(asked, now)
-        fallen = {pk: met[pk] for pk in sorted(cancelled) if _fell_with(met.get(pk), asked)}
-        hindered = _hindered(fallen)
-        for pk, root in hindered.items():
-            fallen[pk].reason = DEPENDENCY + root
-        update_rows([fallen[pk] for pk in hindered], ["reason"])
-        revived = [run for pk, run in fallen.items() if pk not in hindered]
-        _open_again(revived, now)
-        # Who ended meanwhile passes its end on again, to those who came back.
-        Run.objects.filter(pk__in=upstream).update(awaited=True)
+    upstream = _awaited_by([*run_ids, *cancelled])
+    met = {run.pk: run for run in locked({*run_ids, *cancelled, *upstream}, set(RunState))}
+    # Whoever passes the end of one of these on needs its lock, which is ours from here on.
+    if not _cancelled_for(run_ids) <= cancelled:
+        raise _MoreFell
+    asked = [met[pk] for pk in sorted(run_ids) if _may_be_asked_for(met.get(pk))]
+    _open_again(asked, now)
+    fallen = {pk: met[pk] for pk in sorted(cancelled) if _fell_with(met.get(pk), asked)}
+    hindered = _hindered(fallen)
+    for pk, root in hindered.items():
+        fallen[pk].reason = DEPENDENCY + root
+    update_rows([fallen[pk] for pk in hindered], ["reason"])
+    revived = [run for pk, run in fallen.items() if pk not in hindered]
+    _open_again(revived, now)
+    # Who ended meanwhile passes its end on again, to those who came back.
+    Run.objects.filter(pk__in=upstream).update(awaited=True)
     return Reopened(asked, revived)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from opsproject.chaos.apart import SCOPE
 from opsproject.chaos.checker import check
+from opsproject.chaos.clients import Clients
 from opsproject.chaos.history import Change, History
 from opsproject.chaos.meddling import Meddler
 from opsproject.chaos.reading import read_history
@@ -34,7 +35,11 @@ def history(job: Job) -> History:
     made_at = job.created_at
     changes = [Change(job=job.job_id, at=made_at + timedelta(seconds=2), disables=True)]
     return read_history(
-        meddler=Meddler(seed=1), watcher=Watcher(), final_changes=changes, frozen=False
+        meddler=Meddler(seed=1),
+        clients=Clients([], seed=1),
+        watcher=Watcher(),
+        final_changes=changes,
+        frozen=False,
     )
 
 

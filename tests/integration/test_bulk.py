@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from uuid_utils.compat import uuid7
 
 from scheduling.bulk import insert_rows, update_rows
@@ -123,7 +123,19 @@ def test_a_row_that_is_gone_is_not_counted(make_job: JobMaker) -> None:
 
 def test_a_refused_value_changes_no_row(make_job: JobMaker) -> None:
     runs = runs_of(make_job(), 2)
-    runs[0].reason, runs[1].state = "written", "no such state"
+    runs[0].reason, runs[1].state = "written", "nowhere"
     with pytest.raises(IntegrityError), transaction.atomic():
         update_rows(runs, ["reason", "state"])
     assert not Run.objects.exclude(reason="").exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps a text of any length")
+def test_a_text_that_is_too_long_is_refused_and_not_cut(make_job: JobMaker) -> None:
+    """A role that lost its end would count against another role's limit."""
+    first, second = runs_of(make_job(), 2)
+    first.role, second.role = "FE", "r" * 65
+    with pytest.raises(DataError), transaction.atomic():
+        update_rows([first, second], ["role"])
+    first.role = second.role = "r" * 65
+    with pytest.raises(DataError), transaction.atomic():
+        update_rows([first, second], ["role"])

@@ -1,16 +1,18 @@
 """Events of runs as a live stream from a real ASGI server, and page by page."""
 
+import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from django.test import Client
+from asgiref.sync import sync_to_async
+from django.test import AsyncRequestFactory, Client
 
 from scheduling.actions.audit import Operator
 from scheduling.actions.cancel_runs import cancel_runs
@@ -18,8 +20,9 @@ from scheduling.actions.create_token import NewToken, create_token
 from scheduling.actions.offices.create_office import NewOffice, create_office
 from scheduling.actions.offices.submit_work import submit_work
 from scheduling.actions.offices.work import Work
+from scheduling.api import event_stream
 from scheduling.engine.events.sequence import number_events
-from scheduling.models import Office, Run
+from scheduling.models import ApiToken, Office, Run
 from tests.cluster import CHECKOUT, Cluster
 from tests.servers import free_port, wait_for
 
@@ -169,3 +172,30 @@ def test_a_server_that_cannot_stream_says_where_to_poll(caller: Any, happen: Hap
     assert [event["run_id"] for event in (*first, *rest)] == [str(run.pk) for run in runs]
     assert client.get("/api/offices/default/events").json() == first + rest
     assert client.get("/api/offices/none/events").status_code == 404
+
+
+def test_a_number_of_any_length_is_refused_in_words(server: str, token: str) -> None:
+    headers = bearer(token) | {"Last-Event-ID": "9" * 5000}
+    answer = httpx.get(f"{server}/api/events/stream", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+def test_who_is_shut_out_hears_no_more(
+    server: str, happen: Happening, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process the stream asks again; the other one would take its fifteen seconds."""
+    del server
+    monkeypatch.setattr(event_stream, "PING_SECONDS", 0.1)
+
+    async def listen() -> list[str]:
+        request = AsyncRequestFactory().get("/", headers=bearer(token))
+        answer: Any = await event_stream.stream_events(request)
+        frames: AsyncIterator[bytes] = aiter(answer)
+        told = [(await anext(frames)).decode()]
+        await sync_to_async(ApiToken.objects.all().delete)()
+        return told + [frame.decode() async for frame in frames]
+
+    told = asyncio.run(asyncio.wait_for(listen(), 20))
+    happen()
+    assert told[0] == "retry: 1000\n\n"
+    assert set(told[1:]) <= {":\n\n"}

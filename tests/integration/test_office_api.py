@@ -282,3 +282,81 @@ def test_who_changes_what_he_has_seen_is_told_when_it_changed_meanwhile(client: 
     for tags in ("*", f'"0", {changed.headers["ETag"]}'):
         again = client.patch(CONFIG, body, content_type=JSON, headers={"If-Match": tags})
         assert again.status_code == 200
+
+
+def one(**fields: Any) -> dict[str, Any]:
+    return {"jobs": [{"id": "a", "task": "tests.task", **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"role": "r" * 65}, "role"),
+        ({"queue": "q" * 196}, "queue"),
+        ({"role": "FE\x00"}, "role"),
+        ({"queue": "q\x00"}, "queue"),
+    ],
+)
+@pytest.mark.usefixtures("office")
+def test_what_no_column_takes_is_refused_with_its_place(
+    client: Client, fields: dict[str, Any], place: str
+) -> None:
+    answer = client.post(JOBS, one(**fields), content_type=JSON)
+    assert answer.status_code == 422
+    assert place in answer.json()["message"]
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/offices/hq", {"name": "a\x00b"}, "name"),
+        (CONFIG, {"maxConcurrentByRole": {"F\x00": 1}}, "role"),
+    ],
+)
+@pytest.mark.usefixtures("office")
+def test_an_office_takes_no_text_that_cannot_be_stored(
+    client: Client, path: str, body: dict[str, Any], field: str
+) -> None:
+    answer = client.patch(path, body, content_type=JSON)
+    assert answer.status_code == 422
+    assert answer.json()["message"] == f"{field}: has a NUL or half a surrogate pair: remove it"
+
+
+def test_a_token_for_one_office_runs_what_is_that_offices(office: Office, caller: Any) -> None:
+    """Workers know all tasks, and would run the platform's own, or somebody else's queue."""
+    clients: Client = caller("operate", "real", "hq")
+    for fields, place in (
+        ({"task": "scheduling.tasks.backup_maintenance"}, "jobs.0.task"),
+        ({"queue": "real.jobs.pipeline"}, "jobs.0.queue"),
+        ({"queue": "offices.other"}, "jobs.0.queue"),
+    ):
+        answer = clients.post(JOBS, one(**fields), content_type=JSON)
+        assert answer.status_code == 422
+        assert place in answer.json()["message"]
+    assert not Run.objects.exists()
+    for number, queue in enumerate(("", office.queue)):
+        taken = {"jobs": [{"id": f"{number}", "task": "tests.task", "queue": queue}]}
+        assert clients.post(JOBS, taken, content_type=JSON).status_code == 201
+    assert set(Run.objects.values_list("queue", flat=True)) == {"real.offices.hq"}
+
+
+@pytest.mark.usefixtures("office")
+def test_work_goes_to_no_queue_of_foreign_workers(client: Client) -> None:
+    """They drop what Celery sends."""
+    made = {"job_id": "buy", "queue": "real.jobs.buy", "interval_seconds": 60}
+    assert client.post("/jobs", made, content_type=JSON).status_code == 201
+    answer = client.post(JOBS, one(queue="jobs.buy"), content_type=JSON)
+    assert answer.status_code == 422
+    assert "'real.jobs.buy' has the messages of job 'buy'" in answer.json()["message"]
+
+
+def test_a_request_that_is_repeated_is_answered_though_the_office_was_archived_since(
+    office: Office, client: Client
+) -> None:
+    key = {"Idempotency-Key": "once"}
+    first = client.post(JOBS, one(), content_type=JSON, headers=key)
+    office.state = OfficeState.ARCHIVED
+    office.save()
+    again = client.post(JOBS, one(), content_type=JSON, headers=key)
+    assert again.json() == first.json()

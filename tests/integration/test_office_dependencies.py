@@ -1,5 +1,6 @@
 """Work waits for what it depends on, falls with it, and comes back with it (SPEC B1, B2)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from scheduling.errors import (
 from scheduling.models import AuditEntry, Run, RunDependency, RunEvent, Submission
 from scheduling.models.office import OfficeState
 from scheduling.states import Outcome, RunState
-from scheduling.transitions import unlocking
+from scheduling.transitions import reopening, rows, unlocking
 from tests.offices import OPERATOR, end, make_office, names, states, submit, turn, work
 
 pytestmark = pytest.mark.django_db
@@ -276,3 +277,41 @@ def test_it_goes_on_at_once_where_what_it_waits_for_was_done_meanwhile() -> None
     turn()
     retry_runs([runs["b"].pk], OPERATOR)
     assert names(turn()) == ["b"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_who_falls_while_a_retry_waits_for_its_lock_comes_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The retry had seen nobody fall yet; the end was passed on before it got the lock."""
+    runs = submit(
+        make_office(max_concurrent=9),
+        *(work("up"), work("down", "up"), work("far", "down"), work("beside", "up")),
+    )
+    turn()
+    end(runs["up"], Outcome.FAILED)
+    passed_on: list[bool] = []
+
+    def lock_behind_another(*args: Any) -> list[Run]:
+        if not passed_on:
+            passed_on.append(True)
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(turn_elsewhere).result(timeout=20)
+        return rows.locked(*args)
+
+    monkeypatch.setattr(reopening, "locked", lock_behind_another)
+    retry_runs([runs["up"].pk], OPERATOR)
+    assert states(runs) == {
+        "up": "ready retry",
+        "down": "pending retry",
+        "far": "pending retry",
+        "beside": "pending retry",
+    }
+
+
+def turn_elsewhere() -> None:
+    try:
+        turn()
+    finally:
+        connection.close()

@@ -322,3 +322,20 @@ def test_the_beats_thread_sends_by_itself(
     finally:
         sender.stop()
     assert {json.loads(body)["run_id"] for _, body in receiver.got} == runs
+
+
+def test_the_path_of_an_address_is_for_administrators(caller: Any, admin: Client) -> None:
+    """Many a service knows its callers by nothing else."""
+    url = "https://hooks.example.org/services/T000/very-secret"
+    make(admin, url)
+    assert admin.get("/api/webhooks").json()[0]["url"] == url
+    shown = caller("read").get("/api/webhooks").json()
+    assert shown[0]["url"] == "https://hooks.example.org/…"
+    assert "secret" not in AuditEntry.objects.get(action="create_webhook").target
+
+
+def test_the_longest_address_is_taken_and_one_with_a_nul_is_not(admin: Client) -> None:
+    start = "https://example.org/"
+    make(admin, start + "x" * (500 - len(start)))
+    answer = admin.post("/api/webhooks", {"url": start + "a\x00b"}, **JSON)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_webhook")

@@ -21,8 +21,8 @@ from opsproject.chaos.history import (
     LedgerRun,
     Paused,
     Promise,
-    PromisedWork,
     Skip,
+    Submitted,
     Wait,
 )
 from opsproject.chaos.killer import Kill
@@ -438,7 +438,7 @@ def office_work(history: History) -> History:
         events=[*history.events, *(one for part in parts for one in part.events)],
         executions=[*history.executions, *(one for part in parts for one in part.executions)],
         waits=[Wait(run=two, awaited=one)],
-        promised_work=[PromisedWork(office="hq", submission=SUBMITTED, runs=2)],
+        promised_work=[Submitted(office="hq", submission=SUBMITTED, runs=2)],
     )
 
 
@@ -512,6 +512,12 @@ def test_work_that_fell_for_nothing_is_seen(office_work: History) -> None:
 def test_promised_work_of_which_a_run_is_gone_is_lost(office_work: History) -> None:
     (promise,) = office_work.promised_work
     assert found(replace(office_work, promised_work=[replace(promise, runs=3)])) == {"lost"}
+    assert found(replace(office_work, built_work=[replace(promise, runs=3)])) == {"lost"}
+
+
+def test_what_started_before_its_submission_was_whole_is_seen(office_work: History) -> None:
+    unbuilt = replace(office_work, runs=office_work.runs[:-1], waits=[], promised_work=[])
+    assert found(unbuilt) == {"order"}
 
 
 def test_an_attempt_may_start_at_the_instant_at_which_another_ended(history: History) -> None:

@@ -23,7 +23,7 @@ from opsproject.chaos.checker.limits import (
     exceeded_in_notes,
     most_at_once,
 )
-from opsproject.chaos.checker.office_work import broken_order, lost_work, wrong_falls
+from opsproject.chaos.checker.office_work import begun_unbuilt, broken_order, lost_work, wrong_falls
 from opsproject.chaos.checker.outcomes import outcome_contradictions
 from opsproject.chaos.checker.promises import (
     broken_promises,
@@ -56,6 +56,7 @@ CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     broken_order,
     wrong_falls,
     lost_work,
+    begun_unbuilt,
 )
 
 

@@ -20,9 +20,9 @@ def broken_order(history: History) -> Iterator[Violation]:
         starts[attempt.run] = min(first, attempt.started_at)
     for wait in history.waits:
         run, awaited, start = runs[wait.run], runs[wait.awaited], starts.get(wait.run)
-        if start is None or awaited.finished_at is None:
+        if start is None:
             continue
-        if awaited.state != RunState.DONE:
+        if awaited.state != RunState.DONE or awaited.finished_at is None:
             text = f"run {run.id} was started; run {awaited.id}, it waits for, is {awaited.state}"
             yield Violation("order", f"{run.job}: {text}")
         elif start < awaited.finished_at:
@@ -48,9 +48,17 @@ def wrong_falls(history: History) -> Iterator[Violation]:
 
 
 def lost_work(history: History) -> Iterator[Violation]:
-    """Find promised submissions that are not there whole."""
+    """Find submissions that are not there whole: promised ones, and those that got no answer."""
     there = Counter(run.submission for run in history.runs)
-    for promise in history.promised_work:
-        if there[promise.submission] != promise.runs:
-            text = f"has {there[promise.submission]} runs of the {promise.runs} that were promised"
-            yield Violation("lost", f"{promise.office}: submission {promise.submission} {text}")
+    for work in {*history.promised_work, *history.built_work}:
+        if there[work.submission] != work.runs:
+            text = f"has {there[work.submission]} runs of the {work.runs} that it was made of"
+            yield Violation("lost", f"{work.office}: submission {work.submission} {text}")
+
+
+def begun_unbuilt(history: History) -> Iterator[Violation]:
+    """Find attempts of what is not whole, or nowhere."""
+    for attempt in history.attempts:
+        if history.job_of(attempt.run) is None:
+            text = f"run {attempt.run} was started, and is of no submission that is whole"
+            yield Violation("order", text)

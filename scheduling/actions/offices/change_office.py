@@ -50,6 +50,7 @@ def change_office(
         office.save(update_fields=[*before])
     after = {name: _plain(getattr(office, name)) for name in before}
     for role, given in (roles or {}).items():
+        require_storable("role", role)
         row = RoleLimit.objects.filter(office=office, role=role).first()
         row = row or RoleLimit(office=office, role=role)
         was = _set(row, given, ROLE_FIELDS)
@@ -69,6 +70,7 @@ def _set(row: Any, changes: Changes, known: tuple[str, ...]) -> dict[str, Any]:
     for name, value in changes.items():
         if name not in known:
             raise InvalidOffice(name, f"cannot be changed: give one of {', '.join(known)}")
+        require_storable(name, value if isinstance(value, str) else "")
         if getattr(row, name) != value:
             before[name] = _plain(getattr(row, name))
             setattr(row, name, value)
@@ -76,7 +78,6 @@ def _set(row: Any, changes: Changes, known: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _check_role(row: RoleLimit) -> None:
-    require_storable("role", row.role)
     try:
         row.full_clean(exclude=["office"])
     except ValidationError as error:

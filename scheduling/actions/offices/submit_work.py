@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from scheduling.actions.audit import Operator, record
 from scheduling.actions.offices.work import Work, check_works, digest_of
-from scheduling.actions.queue_names import queue_in_scope
+from scheduling.actions.queue_names import queue_in_scope, require_celery_queues
 from scheduling.bulk import insert_rows
 from scheduling.clock import database_now
 from scheduling.engine.unbuilt import take_away
@@ -46,12 +46,12 @@ def submit_work(
     DependencyCycle, UnknownReference, OfficeArchived, KeyReused or SubmissionUnderway, and keeps
     nothing then.
     """
-    if office.state == OfficeState.ARCHIVED:
-        raise OfficeArchived(office.office_id)
     check_works(works)
     digest = digest_of(works)
     if known := _made_before(office, idempotency_key, digest):
         return known
+    if office.state == OfficeState.ARCHIVED:
+        raise OfficeArchived(office.office_id)
     runs = _runs_of(office, works, database_now())
     earlier = _earlier_runs(office, works, runs)
     waits = [
@@ -99,7 +99,8 @@ def _runs_of(office: Office, works: Sequence[Work], now: datetime) -> dict[str, 
     queues = {
         queue: queue_in_scope(queue, office.scope) for queue in {w.queue for w in works} if queue
     }
-    queues[""] = f"{office.scope}.offices.{office.office_id}"
+    queues[""] = office.queue
+    require_celery_queues(queues.values())
     runs = {
         work.key: _run(office, work, roles.get(work.role), now, awaited=work.key in awaited)
         for work in works
@@ -144,10 +145,7 @@ def _earlier_runs(office: Office, works: Sequence[Work], runs: dict[str, Run]) -
     """Return the runs of the office that the works wait for, by how they name them."""
     named = {key for work in works for key in work.depends_on if key not in runs}
     ids = {key: run_id for key in named if (run_id := parse_uuid(key)) is not None}
-    theirs = Run.objects.filter(
-        scope=office.scope, office=None if office.is_default else office
-    ).exclude(submission__built_at=None, submission__isnull=False)
-    found = theirs.only("id").in_bulk(list(ids.values()))
+    found = Run.objects.of_office(office).only("id").in_bulk(list(ids.values()))
     known = {key: found[run_id] for key, run_id in ids.items() if run_id in found}
     if unknown := sorted(named - known.keys()):
         raise UnknownReference(unknown[:MOST_NAMED])

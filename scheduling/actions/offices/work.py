@@ -9,14 +9,16 @@ from typing import Any
 
 from scheduling.dependencies import find_cycle
 from scheduling.errors import DependencyCycle, InvalidJob
+from scheduling.models import Office
 from scheduling.recurrence.interval import LONGEST
 from scheduling.storable import require_storable
 
 MOST_RUNS = 10_000  # of one submission
 MOST_DEPENDENCIES = 100_000
-LONGEST_TEXT = 200
+LONGEST_TEXT, LONGEST_ROLE = 200, 64
 LARGEST_PRIORITY = 1_000_000_000
 MOST_RETRIES = 1_000
+PLATFORMS_OWN = ("scheduling.", "celery.", "ops.")  # how the names of its tasks begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,25 @@ def check_works(works: Sequence[Work]) -> None:
         raise DependencyCycle(ring)
 
 
+def require_confined(office: Office, works: Sequence[Work]) -> None:
+    """Raise InvalidJob for what whoever is let into one office only may not have done there.
+
+    Workers know all tasks, and other queues are others': he is kept to the office's own queue, and
+    from the platform's own tasks.
+    """
+    for number, work in enumerate(works):
+        if work.queue and work.queue not in {office.queue, office.queue.partition(".")[2]}:
+            raise InvalidJob(
+                f"jobs.{number}.queue",
+                f"{work.queue!r} is not this office's: a token for one office leaves it out",
+            )
+        if work.task.startswith(PLATFORMS_OWN):
+            raise InvalidJob(
+                f"jobs.{number}.task",
+                f"{work.task!r} is the platform's own, which a token for one office may not run",
+            )
+
+
 def digest_of(works: Sequence[Work]) -> str:
     """Return the SHA-256 of what the works say, to know a repeated request by."""
     names = [one.name for one in fields(Work)]
@@ -69,8 +90,9 @@ def _check_work(place: str, work: Work) -> None:
     for name in ("key", "task", "role", "assignee", "queue"):
         text = getattr(work, name)
         require_storable(f"{place}.{name}", text)
-        if len(text) > LONGEST_TEXT:
-            raise InvalidJob(f"{place}.{name}", f"is longer than {LONGEST_TEXT} characters")
+        longest = LONGEST_ROLE if name == "role" else LONGEST_TEXT
+        if len(text) > longest:
+            raise InvalidJob(f"{place}.{name}", f"is longer than {longest} characters")
     require_storable(f"{place}.params", work.params)
     if abs(work.priority) > LARGEST_PRIORITY:
         raise InvalidJob(f"{place}.priority", f"give at most ±{LARGEST_PRIORITY:,}")
