@@ -22,7 +22,7 @@ from scheduling.outage import OUTAGE
 
 logger = logging.getLogger(__name__)
 
-MEAN_SECONDS = 2.0  # between two requests
+MEAN_SECONDS = 1.2  # between two requests
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ from scheduling.recurrence import Chain, Clocked, Crontab, Interval, Recurrence,
 from scheduling.verdicts import INSTANT
 
 KINDS = ("interval", "crontab", "solar", "clocked")  # where several are set, the first counts
+LARGEST_COUNT = 2**31 - 1  # that the row of an interval can hold
+INTERVAL_UNITS = (
+    (IntervalSchedule.SECONDS, timedelta(seconds=1)),
+    (IntervalSchedule.MICROSECONDS, timedelta(microseconds=1)),
+    (IntervalSchedule.MINUTES, timedelta(minutes=1)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +133,13 @@ def _schedule_row(recurrence: Interval | Crontab | Clocked | Solar) -> Any:
 
 
 def _interval_row(every: timedelta) -> Any:
-    if every % timedelta(seconds=1):
-        period, count = IntervalSchedule.MICROSECONDS, every // timedelta(microseconds=1)
-    else:
-        period, count = IntervalSchedule.SECONDS, every // timedelta(seconds=1)
-    return _found_or_made(IntervalSchedule, every=count, period=period)
+    for period, unit in INTERVAL_UNITS:
+        if not every % unit and every // unit <= LARGEST_COUNT:
+            return _found_or_made(IntervalSchedule, every=every // unit, period=period)
+    raise InvalidJob(
+        "interval",
+        f"{every} cannot be kept: give whole seconds above 35 minutes, minutes above 68 years",
+    )
 
 
 def _found_or_made(kind: Any, **fields: Any) -> Any:

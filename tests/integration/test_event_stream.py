@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncRequestFactory, Client
 
 from scheduling.actions.audit import Operator
@@ -193,7 +194,9 @@ def test_who_is_shut_out_hears_no_more(
         frames: AsyncIterator[bytes] = aiter(answer)
         told = [(await anext(frames)).decode()]
         await sync_to_async(ApiToken.objects.all().delete)()
-        return told + [frame.decode() async for frame in frames]
+        told += [frame.decode() async for frame in frames]
+        await sync_to_async(connections.close_all)()  # of the thread that asked for us
+        return told
 
     told = asyncio.run(asyncio.wait_for(listen(), 20))
     happen()

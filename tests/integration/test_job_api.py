@@ -328,3 +328,28 @@ def test_adopted_jobs_tell_their_cron(
     make_job(schedule=weekdays_at_nine)
     told = admin.get("/jobs/job").json()
     assert (told["cron_expr"], told["timezone"]) == ("0 9 * * 1-5", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"),
+    [
+        (1.5, 201),
+        (2147.25, 201),
+        (3600.5, 422),
+        (2_179_557_950.13, 422),
+        (2_147_483_647, 201),
+        (2_147_483_648, 422),
+        (2_147_483_700, 201),
+    ],
+)
+def test_an_interval_that_its_row_cannot_hold_is_refused_in_words(
+    caller: Any, seconds: float, status: int
+) -> None:
+    body = {"job_id": "long", "task": "tests.task", "interval_seconds": seconds}
+    answer = caller("admin").post("/jobs", body, content_type="application/json")
+    assert answer.status_code == status, answer.content
+    if status == 422:
+        assert "cannot be kept: give whole seconds above 35 minutes" in answer.json()["message"]
+    else:
+        row: Any = Job.objects.get().schedule
+        assert row.interval.every <= 2**31 - 1

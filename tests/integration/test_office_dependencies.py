@@ -75,7 +75,7 @@ def test_a_submission_is_one_line_of_the_trail() -> None:
         ([work("a", "b"), work("b", "a"), work("c")], DependencyCycle, "a"),
         ([work("a", "nobody"), work("b")], UnknownReference, "'nobody'"),
         ([work("a"), work("a")], InvalidJob, "jobs.1.id: 'a' is there twice"),
-        ([work("a"), work("")], InvalidJob, "jobs.1.key: is empty"),
+        ([work("a"), work("")], InvalidJob, "jobs.1.id: is empty"),
         ([work("a", params={"x": float("nan")})], InvalidJob, "jobs.0.params: has nan"),
         ([work("a", queue="mock.else")], InvalidJob, "belongs to scope 'mock'"),
         ([work("a", max_retries=-1)], InvalidJob, "jobs.0.max_retries: give 0 to 1,000"),

@@ -84,11 +84,16 @@ def digest_of(works: Sequence[Work]) -> str:
 
 
 def _check_work(place: str, work: Work) -> None:
-    for name in ("key", "task"):
-        if not getattr(work, name).strip():
+    texts = {
+        "id": work.key,
+        "task": work.task,
+        "role": work.role,
+        "assignee": work.assignee,
+        "queue": work.queue,
+    }
+    for name, text in texts.items():
+        if name in {"id", "task"} and not text.strip():
             raise InvalidJob(f"{place}.{name}", "is empty")
-    for name in ("key", "task", "role", "assignee", "queue"):
-        text = getattr(work, name)
         require_storable(f"{place}.{name}", text)
         longest = LONGEST_ROLE if name == "role" else LONGEST_TEXT
         if len(text) > longest:
