@@ -7,7 +7,7 @@ was promised is there, once; what it was not is there whole, or not at all.
 import logging
 import random
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -29,7 +29,7 @@ MEAN_SECONDS = 1.2  # between two requests
 class _Request:
     office: Office
     works: list[Work]
-    key: str = field(compare=False)
+    key: str
 
 
 class Clients(threading.Thread):
