@@ -14,7 +14,8 @@ from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Crontab
 from scheduling.states import Outcome
 from scheduling.transitions import finish, start
-from tests.conftest import OPERATOR, claim_all
+from tests.claims import claim_all
+from tests.conftest import OPERATOR
 
 MINUTE = timedelta(minutes=1)
 WEEKDAYS_AT_NINE = Crontab("0", "9", "1-5")

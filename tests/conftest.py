@@ -14,9 +14,8 @@ from scheduling.actions.audit import Operator
 from scheduling.actions.change_policy import POLICY_FIELDS, change_policy
 from scheduling.actions.create_job import NewJob, create_job
 from scheduling.actions.create_token import NewToken, create_token
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.schedules import Schedule
-from scheduling.models import Job, Run
+from scheduling.models import Job
 from scheduling.recurrence import Crontab, Interval
 from tests.servers import Valkey, running_rabbitmq
 
@@ -40,14 +39,6 @@ def django_db_modify_db_settings(
         database.setdefault("TEST", {})["NAME"] = str(path)
     else:
         request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
-
-
-def claim_all(*, now: datetime) -> list[Run]:
-    """Claim what is ready, all pages of it."""
-    claimed: list[Run] = []
-    while page := claim_ready("real", now=now):
-        claimed += page
-    return claimed
 
 
 @pytest.fixture

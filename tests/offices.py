@@ -9,11 +9,11 @@ from scheduling.actions.offices.submit_work import submit_work
 from scheduling.actions.offices.work import Work
 from scheduling.clock import database_now
 from scheduling.ending import Ending
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.resolve import pass_on_ends, resolve_waiting
 from scheduling.models import Office, Run, WorkerProcess
 from scheduling.states import Outcome, RunState
 from scheduling.transitions import finish, start
+from tests.claims import claim_ready
 
 OPERATOR = Operator(actor="tester", door="test")
 

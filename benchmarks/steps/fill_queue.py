@@ -3,7 +3,8 @@
 from benchmarks.apps import NOOP, OUR_QUEUE
 from benchmarks.apps.ours import app
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
+from scheduling.engine.candidates import claimable
+from scheduling.engine.claim import claim_page
 from scheduling.engine.new_run import new_run
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Job, JobStatus
@@ -20,6 +21,6 @@ def run(runs: int, task: str = NOOP) -> int:
     JobStatus.objects.create(job=job)
     open_runs([new_run(job, trigger=Trigger.MANUAL, now=now) for _ in range(runs)])
     publisher, published = Publisher(app), 0
-    while claimed := claim_ready("real", now=now):
+    while claimed := claim_page(claimable("real", now=now), now=now):
         published += publisher.publish(claimed, now=now)
     return published

@@ -23,7 +23,7 @@ from scheduling.engine.publishing.publish import Publisher
 from scheduling.errors import NotPossible, NotYours
 from scheduling.fence import Fence
 from scheduling.logs import TYPED, configured_redactor
-from scheduling.models import Job, JobStatus, Run
+from scheduling.models import Attempt, Job, JobStatus, Run
 from scheduling.models.job import Reporting
 from scheduling.models.run import OUT_OF_HAND
 from scheduling.redaction import clip
@@ -111,9 +111,13 @@ def renew_run(fence: Fence) -> Run:
 
 
 def end_run(fence: Fence, report: Report) -> Run:
-    """Record how an attempt ended; one that was told to stop ends as that. Raises NotYours."""
+    """Record how an attempt ended; one that was told to stop ends as that. Raises NotYours.
+
+    The same end told once more, by a worker whom the answer did not reach, changes nothing.
+    """
     _require_own(fence)
-    if not finish([report.ending(fence)], now=database_now()):
+    ending = report.ending(fence)
+    if not finish([ending], now=database_now()) and not _was_told(ending):
         raise NotYours(fence)
     run = Run.objects.get(pk=fence.run_id)
     _follow(run)
@@ -125,6 +129,11 @@ def _require_own(fence: Fence) -> None:
     runs = Run.objects.in_scope(conf.SCHEDULER_SCOPE).filter(reporting=Reporting.FULL)
     if not runs.filter(pk=fence.run_id).exists():
         raise NotYours(fence)
+
+
+def _was_told(ending: Ending) -> bool:
+    attempts = Attempt.objects.filter(run=ending.fence.run_id, number=ending.fence.attempt)
+    return attempts.filter(outcome=ending.outcome).exists()
 
 
 def _follow(run: Run) -> None:

@@ -11,14 +11,22 @@ from scheduling.models import Run
 from scheduling.states import RunState
 from scheduling.transitions import make_ready, reopen
 
+AT_ONCE = 100  # runs that are locked together, besides what hangs on each
 
-@transaction.atomic
+
 def retry_runs(run_ids: Collection[UUID], operator: Operator) -> list[Run]:
     """Re-open runs that have run and ended, each with a fresh budget of retries; return them.
 
     A skipped tick did not run and stays skipped: use run-now for that. What was cancelled because
     another run ended comes back with that other.
     """
+    ids = sorted(run_ids)
+    pages = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+    return [run for page in pages for run in _retry(page, operator)]
+
+
+@transaction.atomic
+def _retry(run_ids: Collection[UUID], operator: Operator) -> list[Run]:
     now = database_now()
     before = dict(Run.objects.filter(id__in=run_ids).values_list("id", "state"))
     reopened = reopen(run_ids, now=now)

@@ -41,7 +41,7 @@ class RunAdmin(ReadOnly, admin.ModelAdmin[Run]):
         "started_at",
         "finished_at",
     )
-    list_filter = ("scope", "state", "trigger", "reason")
+    list_filter = ("scope", "office", "state", "trigger", "reason")
     search_fields = ("id", "job__job_id", "task", "queue", "error_code")
     list_select_related = ("job",)
     date_hierarchy = "created_at"

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Annotated
 
-from ninja import Schema
+from ninja import Header, Schema
 
 from scheduling.errors import ChangedMeanwhile
+
+IfMatch = Annotated[str | None, Header(alias="If-Match")]
 
 
 def etag_of(shown: Schema) -> str:

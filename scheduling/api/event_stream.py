@@ -21,7 +21,8 @@ from ninja.errors import HttpError
 
 from scheduling.api.auth import READ
 from scheduling.api.event_hub import MOST_LISTENERS, TooManyListeners, hub
-from scheduling.api.offices import require_office
+from scheduling.api.lookups import require_office
+from scheduling.api.shapes import LARGEST_ID
 from scheduling.conf import conf
 from scheduling.engine.events.reading import Event, events_after, last_number
 from scheduling.errors import UnknownOffice
@@ -30,7 +31,7 @@ from scheduling.models import ApiToken
 PING_SECONDS = 15.0
 PAGE = 500
 TICKET_SECONDS = 60
-LARGEST_NUMBER, MOST_DIGITS = 2**63 - 1, 19
+MOST_DIGITS = len(str(LARGEST_ID))
 SALT = "scheduling.event-ticket"
 
 
@@ -113,7 +114,7 @@ async def _behind(request: HttpRequest) -> int:
     given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id")
     if given is None:
         return await sync_to_async(last_number)()
-    if len(given) > MOST_DIGITS or not given.isdecimal() or int(given) > LARGEST_NUMBER:
+    if len(given) > MOST_DIGITS or not given.isdecimal() or int(given) > LARGEST_ID:
         text = f"Last-Event-ID: {given[:MOST_DIGITS]!r} is not the number of an event"
         raise _Refused(422, "invalid", text)
     return int(given)

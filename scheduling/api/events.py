@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
 from scheduling.api.auth import READ
-from scheduling.api.event_stream import LARGEST_NUMBER, TICKET_SECONDS, ticket_for
-from scheduling.api.offices import OfficeId, require_office
-from scheduling.api.shapes import REFUSALS, Asked
+from scheduling.api.event_stream import TICKET_SECONDS, ticket_for
+from scheduling.api.lookups import OfficeId, require_office
+from scheduling.api.shapes import LARGEST_ID, REFUSALS, Asked
 from scheduling.conf import conf
 from scheduling.engine.events.reading import Event, events_after
 
@@ -21,7 +21,7 @@ of_an_office = Router(tags=["events"])
 class After(Asked):
     """Which part: the next ones behind the number of the last one that was seen."""
 
-    after: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)] = 0
+    after: Annotated[int, Field(ge=0, le=LARGEST_ID)] = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
-from ninja import Body, Header, Query, Router, Status
+from ninja import Body, Query, Router, Status
 
 from scheduling.actions.change_job import UNCHANGED, change_job
 from scheduling.actions.create_job import NewJob, create_job
@@ -16,7 +16,7 @@ from scheduling.actions.report_run import report_last_run
 from scheduling.actions.resume_job import resume_job
 from scheduling.actions.trigger_run import open_startup_run, trigger_run
 from scheduling.api.auth import ADMIN, OPERATE, READ, operator_of
-from scheduling.api.etags import etag_of, unless_changed
+from scheduling.api.etags import IfMatch, etag_of, unless_changed
 from scheduling.api.explain_shapes import ExplanationOut
 from scheduling.api.job_shapes import (
     JobDefinition,
@@ -27,7 +27,7 @@ from scheduling.api.job_shapes import (
     RunNow,
     RunOut,
 )
-from scheduling.api.offices import named_office
+from scheduling.api.lookups import named_office
 from scheduling.api.report_shapes import LastRun, LastRunOut, StartupIn, StartupOut
 from scheduling.api.shapes import CONFLICTS, REFUSALS, IdempotencyKey, Page, Problem
 from scheduling.api.timing import Timing
@@ -42,7 +42,6 @@ from scheduling.states import RunState
 from scheduling.storable import storable
 
 OF_A_NEW_JOB = ("task", "params", "queue", "description", "enabled", "reschedule_mode")
-IfMatch = Annotated[str | None, Header(alias="If-Match")]
 
 router = Router(tags=["jobs"])
 

@@ -1,10 +1,9 @@
 """The work of offices over REST: submit, list, look at, explain, cancel, retry, change."""
 
-from typing import Annotated
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Header, Query, Router, Status
+from ninja import Query, Router, Status
 
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.extend_deadline import extend_deadline
@@ -15,9 +14,9 @@ from scheduling.actions.offices.work import require_confined
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.api.auth import OPERATE, READ, is_confined, operator_of
 from scheduling.api.explain_shapes import ExplanationOut
+from scheduling.api.lookups import OfficeId, named_office
 from scheduling.api.office_shapes import A_MILLISECOND
-from scheduling.api.offices import OfficeId, named_office
-from scheduling.api.shapes import CONFLICTS, REFUSALS
+from scheduling.api.shapes import CONFLICTS, REFUSALS, IdempotencyKey
 from scheduling.api.work_shapes import (
     CancelFilter,
     CancelledOut,
@@ -35,6 +34,7 @@ from scheduling.dependencies import execution_order
 from scheduling.errors import NotPossible, UnknownRun
 from scheduling.explain.run import explain_run
 from scheduling.models import Run
+from scheduling.states import RunState
 
 router = Router(tags=["office work"])
 
@@ -44,9 +44,7 @@ def submit(
     request: HttpRequest,
     office_id: OfficeId,
     body: WorksIn,
-    idempotency_key: Annotated[
-        str | None, Header(alias="Idempotency-Key", min_length=1, max_length=100)
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Status[SubmissionOut]:
     """Submit work, all of it or nothing; the same Idempotency-Key gives the same submission."""
     works, office = [item.work() for item in body.jobs], named_office(office_id)
@@ -105,9 +103,11 @@ def explain(request: HttpRequest, office_id: OfficeId, run_id: UUID) -> Explanat
 def cancel(request: HttpRequest, office_id: OfficeId, run_id: UUID) -> OfficeRunDetail:
     """Cancel a run: one that runs is `stopping` until its process is gone."""
     run = _run(office_id, run_id)
-    if not cancel_runs([run.pk], operator_of(request)):
-        raise NotPossible(f"run {run.pk} is {_run(office_id, run_id).state}: it has ended")
-    return _detail(_run(office_id, run_id))
+    cancelled = cancel_runs([run.pk], operator_of(request))
+    run = _run(office_id, run_id)
+    if not cancelled and run.state != RunState.STOPPING:
+        raise NotPossible(f"run {run.pk} is {run.state}: it has ended")
+    return _detail(run)
 
 
 @router.post(

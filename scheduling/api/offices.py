@@ -1,16 +1,15 @@
 """Offices over REST: create, look at, pause, archive, and change their limits."""
 
-from typing import Annotated
-
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from ninja import Header, Path, Router, Status
+from ninja import Router, Status
 
 from scheduling.actions.offices.change_office import change_office
 from scheduling.actions.offices.create_office import NewOffice, create_office
 from scheduling.actions.offices.process_office import process_office
 from scheduling.api.auth import ADMIN, OPERATE, READ, operator_of
-from scheduling.api.etags import etag_of, unless_changed
+from scheduling.api.etags import IfMatch, etag_of, unless_changed
+from scheduling.api.lookups import OfficeId, named_office
 from scheduling.api.office_shapes import (
     ConfigIn,
     ConfigOut,
@@ -23,13 +22,8 @@ from scheduling.api.office_shapes import (
 from scheduling.api.shapes import CONFLICTS, REFUSALS, Problem
 from scheduling.conf import conf
 from scheduling.engine.events.tallies import ended_of
-from scheduling.errors import UnknownOffice
 from scheduling.models import Office, Run
-from scheduling.models.office import DEFAULT_OFFICE
 from scheduling.states import HOLDING_SLOT, RunState
-from scheduling.storable import storable
-
-OfficeId = Annotated[str, Path(max_length=64)]
 
 router = Router(tags=["offices"])
 
@@ -85,7 +79,7 @@ def change_config(
     office_id: OfficeId,
     body: ConfigIn,
     response: HttpResponse,
-    if_match: Annotated[str | None, Header(alias="If-Match")] = None,
+    if_match: IfMatch = None,
 ) -> ConfigOut:
     """Change limits and policy; they hold for whatever starts next.
 
@@ -128,21 +122,6 @@ def stats(request: HttpRequest, office_id: OfficeId) -> StatsOut:
         cancelled=ended.cancelled,
         avg_completion_time=ended.done_seconds / ended.timed if ended.timed else None,
     )
-
-
-def named_office(office_id: str) -> Office:
-    """Return the office of that id in this process's scope; raise UnknownOffice."""
-    offices = Office.objects.in_scope(conf.SCHEDULER_SCOPE)
-    found = offices.filter(office_id=storable(office_id)).first()
-    if found is None:
-        raise UnknownOffice(conf.SCHEDULER_SCOPE, office_id)
-    return found
-
-
-def require_office(office_id: str) -> None:
-    """Raise UnknownOffice for an id that is no office's; the default one may have no row."""
-    if office_id != DEFAULT_OFFICE:
-        named_office(office_id)
 
 
 def _tagged(config: ConfigOut, response: HttpResponse) -> ConfigOut:

@@ -7,7 +7,8 @@ from ninja import Field, Header, Schema
 from pydantic import BeforeValidator, ValidationInfo, model_validator
 
 MOST_JOBS = 1_000
-LARGEST_NUMBER = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1  # that an integer of the database holds
+LARGEST_ID = 2**63 - 1
 
 
 def as_whole(given: Any) -> Any:

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.db import transaction
 
 from scheduling.engine.aside import for_runs
-from scheduling.engine.candidates import claimable
 from scheduling.engine.slots import Slots, free_slots, offices_of
 from scheduling.models import Job, Office, Run
 from scheduling.states import RunState
@@ -27,17 +26,12 @@ WHAT_A_MESSAGE_SAYS = (
 )
 
 
-def claim_ready(scope: str, *, now: datetime) -> list[Run]:
-    """Claim a page of the ready runs of a scope for which there is a slot, in claim order.
+def claim_page(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
+    """Claim those of a page that nobody is working on; one that spoils it is set aside.
 
     It is to be published before the next is claimed: whoever claims has seconds to publish before
     others think it dead.
     """
-    return claim_page(claimable(scope, now=now), now=now)
-
-
-def claim_page(run_ids: Sequence[UUID], *, now: datetime) -> list[Run]:
-    """Claim those of a page that nobody is working on; one that spoils it is set aside."""
     claimed = for_runs(run_ids, partial(claim_runs, now=now), now=now)
     return list(chain.from_iterable(claimed))
 

@@ -43,9 +43,8 @@ def explain_runs(runs: Sequence[Run], *, now: datetime) -> list[Explanation]:
 
 def _explain(run: Run, facts: Facts, now: datetime) -> Explanation:
     named = f"run {run.name} {run.pk}" if run.name else f"run {run.pk}"
-    return Explanation(
-        what=named, state=run.state, gates=list(_gates(run, facts, now)), note=_note(run)
-    )
+    gates = list(_gates(run, facts, now))
+    return Explanation(what=named, state=run.state, gates=gates, note=_note(run))
 
 
 def _note(run: Run) -> str:

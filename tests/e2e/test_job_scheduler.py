@@ -15,11 +15,11 @@ from celery import Celery
 from django.test import Client
 
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.resolve import pass_on_ends, resolve_waiting
 from scheduling.models import Attempt, Run
 from scheduling.states import RunState
+from tests.claims import claim_ready
 from tests.cluster import Cluster, wait_for_state
 from tests.servers import Valkey, wait_for
 

@@ -13,7 +13,6 @@ from django.test import override_settings
 from opsproject.celery import app
 from scheduling.clock import PlanClock
 from scheduling.engine.adoption.adopt import Adoption
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.events.sequence import number_events
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.pauses import end_pauses
@@ -28,6 +27,7 @@ from scheduling.engine.recover import (
     take_from_lost_workers,
 )
 from scheduling.engine.resolve import resolve_waiting
+from tests.claims import claim_ready
 
 SCOPE = "real"
 LEDGER_DAYS = 1

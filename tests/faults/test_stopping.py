@@ -18,8 +18,9 @@ from scheduling.errors import NotPossible
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
 from scheduling.worker import processes
+from tests.claims import claim_all
 from tests.cluster import Cluster, wait_for_state
-from tests.conftest import JobMaker, claim_all
+from tests.conftest import JobMaker
 from tests.servers import Valkey, wait_for
 
 

@@ -36,7 +36,8 @@ from scheduling.models import (
 )
 from scheduling.recurrence import Interval
 from scheduling.states import RunState
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,9 @@ from scheduling.fence import BATCH_TASK
 from scheduling.models import Attempt, Job, Run
 from scheduling.states import RunState
 from scheduling.tasks import batch
+from tests.claims import claim_all
 from tests.cluster import Cluster, wait_for_state
-from tests.conftest import JobMaker, claim_all
+from tests.conftest import JobMaker
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")

@@ -10,12 +10,13 @@ from django.db import connection, transaction
 from scheduling.clock import database_now
 from scheduling.engine import candidates
 from scheduling.engine.candidates import claimable
-from scheduling.engine.claim import claim_ready, claim_runs
+from scheduling.engine.claim import claim_runs
 from scheduling.engine.new_run import new_run
 from scheduling.models import Job, Run
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all, claim_ready
+from tests.conftest import JobMaker
 
 
 def opened(job: Job, count: int = 1, **values: Any) -> list[Run]:

@@ -26,8 +26,8 @@ from scheduling.states import RunState
 from scheduling.transitions import Terms, start
 from scheduling.worker.errands import Errands
 from tests.chains import MINUTE, a_worker, due, end, make_chain, newest_link, start_due, tend
+from tests.claims import claim_all
 from tests.cluster import Cluster
-from tests.conftest import claim_all
 from tests.servers import free_port, wait_for
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.django_db]

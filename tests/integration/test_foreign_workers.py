@@ -11,7 +11,6 @@ from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.pause_job import pause_job
 from scheduling.client import JobMessage, parse_job_message
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.liveness import LEASE_SECONDS, Liveness
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.publishing.publish import Publisher
@@ -28,6 +27,7 @@ from scheduling.explain.run import explain_run
 from scheduling.models import Attempt, Job, Run
 from scheduling.queues import FOREIGN_TASK
 from scheduling.states import RunState
+from tests.claims import claim_ready
 from tests.conftest import OPERATOR, JobMaker
 
 QUEUE = "real.jobs.job"
@@ -282,6 +282,18 @@ class TestReportedInFull:
         assert self.tell(caller(), run, what).status_code == 409
         run.refresh_from_db()
         assert run.state == RunState.QUEUED
+
+    @pytest.mark.parametrize("what", ["succeed", "fail"])
+    def test_an_end_may_be_told_again_by_whom_the_answer_did_not_reach(
+        self, caller: Any, run: Run, what: str
+    ) -> None:
+        client = caller()
+        self.tell(client, run, "start", reporter="w1")
+        first, again = (self.tell(client, run, what) for _ in range(2))
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert Attempt.objects.count() == 1
+        other = {"succeed": "fail", "fail": "succeed"}[what]
+        assert self.tell(client, run, other).status_code == 409
 
     def test_a_failure_waits_for_its_next_attempt(self, caller: Any, run: Run) -> None:
         client = caller()

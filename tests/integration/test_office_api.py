@@ -8,7 +8,7 @@ from django.test import Client
 from scheduling.models import AuditEntry, Office, Run
 from scheduling.models.office import OfficeState
 from scheduling.states import Outcome
-from tests.offices import end, make_office, names, states, submit, turn, work
+from tests.offices import begin, end, make_office, names, states, submit, turn, work
 
 JSON = "application/json"
 JOBS = "/api/offices/hq/jobs"
@@ -199,6 +199,16 @@ def test_a_run_is_cancelled_and_retried_with_what_hangs_on_it(
     assert client.post(f"{path}/retry").json()["status"] == "ready"
     assert client.get(f"{JOBS}/{runs['b'].pk}").json()["status"] == "pending"
     assert client.post(f"{path}/retry").status_code == 409
+
+
+def test_a_running_run_may_be_cancelled_twice(client: Client, office: Office) -> None:
+    run = submit(office, work("a"))["a"]
+    turn()
+    begin(run)
+    for _ in range(2):
+        answer = client.post(f"{JOBS}/{run.pk}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "stopping")
+    assert AuditEntry.objects.filter(action="cancel_run").count() == 1
 
 
 def test_reading_and_operating_tokens_may_not_do_more(caller: Any, office: Office) -> None:

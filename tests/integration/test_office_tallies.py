@@ -13,7 +13,6 @@ from hypothesis.extra.django import TestCase
 from scheduling.actions.cancel_runs import cancel_runs
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.clock import database_now
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.events import tallies
 from scheduling.engine.events.sequence import number_events
 from scheduling.engine.events.tallies import ended_of, fold_events
@@ -22,6 +21,7 @@ from scheduling.engine.resolve import resolve_waiting
 from scheduling.models import EventCursor, Notice, Office, Run, Submission
 from scheduling.states import Outcome, RunState, Trigger
 from scheduling.transitions import open_runs
+from tests.claims import claim_ready
 from tests.conftest import OPERATOR, JobMaker
 from tests.offices import end, make_office, submit, turn, work
 

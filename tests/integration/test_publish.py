@@ -20,7 +20,8 @@ from scheduling.fence import HEADER
 from scheduling.models import Job, Run
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 from tests.servers import free_port
 
 

@@ -22,7 +22,8 @@ from scheduling.engine.publishing.publish import Publisher
 from scheduling.models import Job, Run
 from scheduling.states import Trigger
 from scheduling.transitions import open_runs
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 from tests.servers import running_node, wait_for
 
 

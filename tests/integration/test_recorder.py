@@ -17,7 +17,8 @@ from scheduling.models import Run, WorkerProcess
 from scheduling.states import Outcome, RunState
 from scheduling.transitions import Terms
 from scheduling.worker.recorder import Recorder
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

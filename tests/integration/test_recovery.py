@@ -21,7 +21,8 @@ from scheduling.fence import Fence
 from scheduling.models import AuditEntry, Job, Run, RunEvent, WorkerProcess
 from scheduling.states import RunState
 from scheduling.transitions import end_stopping, start
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 from tests.servers import free_port
 
 

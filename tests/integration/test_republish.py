@@ -17,7 +17,8 @@ from scheduling.engine.recover import fail_unstartable
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 from tests.servers import free_port
 
 

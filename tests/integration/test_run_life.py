@@ -17,7 +17,8 @@ from scheduling.models import Attempt, Job, JobStatus, Run, RunEvent, SkippedTic
 from scheduling.retry import RetryWish
 from scheduling.states import Outcome, RunState, SkipReason
 from scheduling.transitions import finish, lose, note_unknown_task, release, skip, start
-from tests.conftest import JobMaker, claim_all
+from tests.claims import claim_all
+from tests.conftest import JobMaker
 
 
 @pytest.fixture

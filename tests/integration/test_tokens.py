@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from scheduling.clock import database_now
 from scheduling.models import ApiToken, AuditEntry
@@ -118,3 +119,19 @@ def test_an_office_takes_its_tokens_with_it(caller: Any) -> None:
     client = caller("read", scope="real", office_id="hq")
     office.delete()
     assert client.get("/api/offices/hq").status_code == 401
+
+
+def test_revoking_a_token_in_the_admin_is_in_the_trail(admin_client: Client) -> None:
+    made = [created(name, "--access", "read") for name in ("a", "b", "c")]
+    one, *others = ApiToken.objects.order_by("name")
+    page = "/admin/scheduling/apitoken/"
+    admin_client.post(f"{page}{one.pk}/delete/", {"post": "yes"})
+    chosen = [token.pk for token in others]
+    admin_client.post(
+        page, {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+    )
+    assert not ApiToken.objects.exists()
+    trail = AuditEntry.objects.filter(action="revoke_token").order_by("target")
+    assert [entry.target for entry in trail] == ["a", "b", "c"]
+    assert {entry.actor for entry in trail} == {"admin"}
+    assert trail[0].before == {"access": "read", "token_key": made[0][:15]}

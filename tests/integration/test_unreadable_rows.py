@@ -15,7 +15,6 @@ from scheduling.clock import database_now
 from scheduling.engine.aside import for_runs, set_job_aside, those_that
 from scheduling.engine.chains.chain import follow
 from scheduling.engine.chains.due_links import tend_chains
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.new_run import new_run
 from scheduling.engine.one_by_one import each_alone
@@ -48,6 +47,7 @@ from scheduling.transitions import open_runs
 from scheduling.worker.attempts import Attempts
 from scheduling.worker.recorder import Recorder
 from scheduling.worker.stopper import Stopper
+from tests.claims import claim_ready
 from tests.conftest import OPERATOR, JobMaker
 from tests.servers import free_port, wait_for
 

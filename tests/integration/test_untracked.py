@@ -27,8 +27,9 @@ from scheduling.ledger import accounts
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import mark_sent, open_runs
+from tests.claims import claim_all
 from tests.cluster import Cluster
-from tests.conftest import JobMaker, claim_all
+from tests.conftest import JobMaker
 from tests.servers import Valkey, free_port, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)

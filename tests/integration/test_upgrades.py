@@ -25,7 +25,8 @@ from datetime import timedelta
 from opsproject.celery import app
 from scheduling.clock import database_now
 from scheduling.engine.adoption.adopt import Adoption
-from scheduling.engine.claim import claim_ready
+from scheduling.engine.candidates import claimable
+from scheduling.engine.claim import claim_page
 from scheduling.engine.plan import plan_due_jobs
 from scheduling.engine.recover import take_from_lost_workers
 from scheduling.engine.resolve import resolve_waiting
@@ -35,7 +36,7 @@ Adoption(app, "real").follow(now=now, monotonic=0.0)
 take_from_lost_workers("real", Liveness(loop_seconds=1.0), now=now, monotonic=0.0)
 planned = plan_due_jobs("real", now=now)
 resolve_waiting("real", now=now)
-print(planned, len(claim_ready("real", now=now)))
+print(planned, len(claim_page(claimable("real", now=now), now=now)))
 """
 
 

@@ -27,7 +27,7 @@ from scheduling.engine.events.webhook_sender import (
     send,
     signature,
 )
-from scheduling.models import AuditEntry, Run, Webhook, WebhookDelivery
+from scheduling.models import AuditEntry, Run, RunEvent, Webhook, WebhookDelivery
 from tests.cluster import CHECKOUT
 from tests.offices import make_office, submit, work
 from tests.servers import wait_for
@@ -322,6 +322,35 @@ def test_the_beats_thread_sends_by_itself(
     finally:
         sender.stop()
     assert {json.loads(body)["run_id"] for _, body in receiver.got} == runs
+
+
+def test_events_of_another_scope_lock_nothing(
+    admin: Client, receiver: Receiver, happen: Callable[[], Run]
+) -> None:
+    """SQLite has one writer at a time, and another scope may be busy all day."""
+    make(admin, receiver.url)
+    happen()
+    RunEvent.objects.update(scope="mock")
+    webhooks = Webhook.objects.in_scope("real").filter(enabled=True)
+    sender = WebhookSender("real")
+    assert not sender.has_news(webhooks)
+    ours = happen()
+    assert sender.has_news(webhooks)
+    fan_out("real", now=database_now())
+    assert WebhookDelivery.objects.get().body["run_id"] == str(ours.pk)
+    assert not sender.has_news(webhooks)
+
+
+def test_why_nobody_answered_is_for_administrators(
+    caller: Any, admin: Client, receiver: Receiver, happen: Callable[[], Run], settings: Any
+) -> None:
+    """It names addresses of the own network."""
+    deliveries = f"/api/webhooks/{make(admin, receiver.url)['id']}/deliveries"
+    happen()
+    settings.OPS_WEBHOOK_HOSTS = []
+    send_all()
+    assert "127.0.0.1" in admin.get(deliveries).json()[0]["error"]
+    assert caller("read").get(deliveries).json()[0]["error"] == "nobody answered"
 
 
 def test_the_path_of_an_address_is_for_administrators(caller: Any, admin: Client) -> None:

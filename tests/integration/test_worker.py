@@ -17,8 +17,9 @@ from scheduling.engine.resolve import resolve_waiting
 from scheduling.fence import HEADER, RETRIES_HEADER, Fence
 from scheduling.models import Job, Run, WorkerProcess
 from scheduling.states import RunState
+from tests.claims import claim_all
 from tests.cluster import Cluster, wait_for_state
-from tests.conftest import JobMaker, claim_all
+from tests.conftest import JobMaker
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")

@@ -23,7 +23,6 @@ from scheduling.engine.chains.chain import follow, resume_chain
 from scheduling.engine.chains.due_links import due_chains, tend_chains
 from scheduling.engine.chains.links import skip_waiting_link
 from scheduling.engine.chains.modes import begin_anew
-from scheduling.engine.claim import claim_ready
 from scheduling.engine.epochs import open_epochs
 from scheduling.engine.new_run import new_run
 from scheduling.engine.pauses import end_active_pause
@@ -39,6 +38,7 @@ from scheduling.models.job import RescheduleMode
 from scheduling.recurrence import Chain, Crontab
 from scheduling.states import RAN, Outcome, RunState, SkipReason, Trigger
 from scheduling.transitions import cancel, finish, lose, make_ready, open_runs, reopen, start
+from tests.claims import claim_ready
 
 BIRTH = datetime(2026, 3, 27, 17, 30, tzinfo=UTC)  # a Friday, before the clocks change in Europe
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

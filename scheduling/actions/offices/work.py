@@ -18,7 +18,8 @@ MOST_DEPENDENCIES = 100_000
 LONGEST_TEXT, LONGEST_ROLE = 200, 64
 LARGEST_PRIORITY = 1_000_000_000
 MOST_RETRIES = 1_000
-PLATFORMS_OWN = ("scheduling.", "celery.", "ops.")  # how the names of its tasks begin
+# How the names of its tasks begin.
+PLATFORMS_OWN = ("scheduling.", "maintenance.", "monitoring.", "opsproject.", "celery.", "ops.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,14 @@ from queue import Empty, SimpleQueue
 
 import httpx
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, QuerySet
 
 from scheduling.clock import database_now
 from scheduling.conf import conf
 from scheduling.engine.events.fan_out import fan_out
 from scheduling.engine.events.guarded_http import RefusedAddress, post
 from scheduling.engine.events.reading import last_number
-from scheduling.models import Webhook, WebhookDelivery
+from scheduling.models import RunEvent, Webhook, WebhookDelivery
 from scheduling.models.webhook import DeliveryState
 from scheduling.outage import is_outage
 
@@ -55,6 +55,7 @@ class WebhookSender(threading.Thread):
         self._stopping = threading.Event()
         self._under_way: Counter[int] = Counter()  # tries by webhook
         self._results: SimpleQueue[tuple[WebhookDelivery, int | str]] = SimpleQueue()
+        self._seen = 0  # the number up to which no event of the scope waits
         self._pruned_at: float | None = None
 
     def run(self) -> None:
@@ -81,7 +82,7 @@ class WebhookSender(threading.Thread):
         """Begin what is due; note what comes of it, the first at once, or look again soon."""
         webhooks = Webhook.objects.in_scope(self._scope).filter(enabled=True)
         # Nothing is locked where nothing is to be done: SQLite has one writer at a time.
-        if webhooks.filter(told_until__lt=last_number()).exists():
+        if self.has_news(webhooks):
             fan_out(self._scope, now=database_now())
         now = database_now()
         for webhook in webhooks.filter(Exists(_due(OuterRef("pk"), now))).order_by("id"):
@@ -91,6 +92,18 @@ class WebhookSender(threading.Thread):
             self._note(*self._results.get(timeout=LOOK_EVERY_SECONDS))
             while True:
                 self._note(*self._results.get_nowait())
+
+    def has_news(self, webhooks: "QuerySet[Webhook]") -> bool:
+        """Whether an event of the scope waits; another scope's are passed over once."""
+        told_until = webhooks.aggregate(least=Min("told_until"))["least"]
+        if told_until is None:
+            return False
+        head = last_number()
+        behind = RunEvent.objects.filter(scope=self._scope, seq__gt=max(told_until, self._seen))
+        if head > self._seen and behind.exists():
+            return True
+        self._seen = head
+        return False
 
     def _begin(self, webhook: Webhook, now: datetime) -> None:
         free = OF_ONE_WEBHOOK - self._under_way[webhook.pk]
