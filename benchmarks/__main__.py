@@ -5,6 +5,7 @@ import sys
 
 from benchmarks.lines import (
     adoption,
+    backups,
     edits,
     idle,
     latency,
@@ -16,7 +17,7 @@ from benchmarks.lines import (
 from benchmarks.options import add_options
 from benchmarks.report import render
 
-LINES = (same_second, idle, edits, latency, throughput, recovery, adoption, offices)
+LINES = (same_second, idle, edits, latency, throughput, recovery, adoption, offices, backups)
 
 
 def main() -> None:

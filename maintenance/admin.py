@@ -1,15 +1,35 @@
-"""Backups in the admin: to read, to hold, and to say how many are kept."""
+"""Backups in the admin: to read, to check, to hold, and to say how many are kept."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
-from maintenance.models import Backup, BackupHold, BackupKeeping
+from maintenance.errors import MaintenanceError
+from maintenance.handing_over import What, hand_over
+from maintenance.models import Backup, BackupHold, BackupKeeping, current_keeping
+from maintenance.preview import preview_backups, preview_files, preview_maintenance
+from maintenance.records import accept_backup
+from retention.errors import RetentionError
+from retention.models import current_file_retention, current_policy
+from scheduling.admin.operator import operator_of
+from scheduling.errors import SchedulingError
 
 WHICH_COUNTS = (
     "The enabled policy counts. While there are policies and none is enabled, no backup is "
     "removed. Without any policy the defaults count."
 )
+DOES = {
+    "verify": "read back against their manifests",
+    "drill": "restored to scratch, compared and removed again",
+    "restore": "restored to new directories in RESTORE_ROOT",
+}
 
 
 class BackupHoldInline(admin.TabularInline[BackupHold, Backup]):
@@ -27,19 +47,60 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
 
     list_display = (
         "backup_id",
+        "strategy",
         "purpose",
         "state",
         "file_count",
         "total_bytes",
-        "archive_bytes",
+        "stored_bytes",
         "created_at",
         "verified_at",
         "drilled_at",
     )
-    list_filter = ("state", "purpose", "created_at")
+    list_filter = ("state", "strategy", "purpose", "created_at")
     search_fields = ("backup_id", "archive_sha256", "source_root")
     ordering = ("-sequence",)
     inlines = (BackupHoldInline,)
+    actions = ("verify", "drill", "restore_to_scratch", "accept")
+    change_list_template = "maintenance/backup_list.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that says what the policies would remove."""
+        preview = self.admin_site.admin_view(self.preview)
+        own = path("preview/", preview, name="maintenance_backup_preview")
+        return [own, *super().get_urls()]
+
+    def preview(self, request: HttpRequest) -> TemplateResponse:
+        """Show what the policies would remove now, and why the rest stays."""
+        context = {**self.admin_site.each_context(request), "title": "Retention preview"}
+        try:
+            context |= _previewed(datetime.now(UTC))
+        except (MaintenanceError, RetentionError) as error:
+            context["error"] = str(error)
+        return TemplateResponse(request, "maintenance/preview.html", context)
+
+    @admin.action(description="Verify: read back against the manifest", permissions=["change"])
+    def verify(self, request: HttpRequest, queryset: QuerySet[Backup]) -> None:
+        """Have workers read them back."""
+        self._hand_over("verify", request, queryset)
+
+    @admin.action(description="Drill: restore, compare, remove again", permissions=["change"])
+    def drill(self, request: HttpRequest, queryset: QuerySet[Backup]) -> None:
+        """Have workers prove that they can be restored."""
+        self._hand_over("drill", request, queryset)
+
+    @admin.action(description="Restore to scratch", permissions=["change"])
+    def restore_to_scratch(self, request: HttpRequest, queryset: QuerySet[Backup]) -> None:
+        """Have workers restore them beside the data, for somebody to look at."""
+        self._hand_over("restore", request, queryset)
+
+    @admin.action(description="Accept what is odd about them", permissions=["change"])
+    def accept(self, request: HttpRequest, queryset: QuerySet[Backup]) -> None:
+        """Say that what looked odd is right: cleanups go on with them."""
+        odd = [backup for backup in queryset if backup.anomaly]
+        for backup in odd:
+            accept_backup(backup, operator_of(request))
+        self.message_user(request, f"{len(odd)} accepted")
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> list[str]:
         """What a backup says of itself is nobody's to rewrite."""
@@ -55,6 +116,36 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         """They go by the keeping policy."""
         del request, obj
         return False
+
+    def _hand_over(self, what: What, request: HttpRequest, queryset: QuerySet[Backup]) -> None:
+        backups = [backup for backup in queryset if backup.state != Backup.State.REMOVED]
+        if not backups:
+            self.message_user(request, "None of them is there any more", messages.WARNING)
+            return
+        try:
+            office = hand_over(what, backups, operator_of(request))
+        except SchedulingError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        runs = reverse("admin:scheduling_run_changelist") + f"?office__id__exact={office.pk}"
+        told = '{} are being {} by the workers: <a href="{}">runs</a>'
+        self.message_user(request, format_html(told, len(backups), DOES[what], runs))
+
+
+def _previewed(now: datetime) -> dict[str, Any]:
+    """Return what the preview page shows; raise MaintenanceError, RetentionError."""
+    dataset, backups = settings.DATASET_ROOT, settings.BACKUP_ROOT
+    row = current_file_retention()
+    judged = preview_backups(dataset, backups, current_keeping(), now=now)
+    expired = preview_maintenance(dataset, backups, current_policy(), now=now)
+    too_old = preview_files(
+        row.data_root or dataset, backups, row.as_policy(), row.backed_up, now=now
+    )
+    for name in ("gap", "gap_after"):
+        seconds = judged[f"{name}_seconds"]
+        judged[name] = timedelta(seconds=seconds) if seconds is not None else None
+    paths = [("Expired in the dataset", expired), ("Too old by file retention", too_old)]
+    return {"backups": judged, "paths": paths}
 
 
 @admin.register(BackupKeeping)

@@ -1,4 +1,4 @@
-"""Makes one backup: archive, manifest, name, verification, row. Whole, or not at all."""
+"""Makes one backup: archive or tree, manifest, name, verification, row. Whole, or not at all."""
 
 import hashlib
 import logging
@@ -12,9 +12,12 @@ from typing import Protocol
 
 from django.db import DatabaseError, transaction
 
+from maintenance import progress
+from maintenance.anomaly import anomaly_of
 from maintenance.archive import ArchiveWriter
 from maintenance.compression import Compression
 from maintenance.durable import sync_directory
+from maintenance.encryption import SETTING, current_key
 from maintenance.errors import (
     BackupError,
     ManifestError,
@@ -32,16 +35,27 @@ from maintenance.layout import (
     sequence_of,
     sweep_partials,
 )
-from maintenance.manifest import Header, ManifestWriter, Purpose, Strategy
+from maintenance.manifest import (
+    TREE_NAME,
+    Header,
+    Manifest,
+    ManifestWriter,
+    Purpose,
+    Stored,
+    Strategy,
+)
 from maintenance.models import Backup
 from maintenance.roots import Roots
+from maintenance.tree import TreeWriter
 from maintenance.verify import verify_backup
-from retention.files import FoundFile, Skipped, printable
-from retention.rooted import open_root
+from maintenance.vouching import open_voucher
+from retention.files import BackedUpFile, FoundFile, Skipped, printable
+from retention.rooted import Descent, open_root
 from retention.scanner import UNREADABLE, VANISHED
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
+FULL_EVERY = 7  # trees: what is linked shares one fate
 
 
 class Source(Protocol):
@@ -65,14 +79,35 @@ class ChosenFiles:
         return iter(self.files)
 
 
+class Store(Protocol):
+    """What takes the files of one backup: an archive or a tree."""
+
+    def add(self, source: Descent, path: str) -> BackedUpFile | None:
+        """Take one file; None if it is gone or no file any more."""
+
+    def finish(self) -> Stored:
+        """Bring all of it to the disk."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackupOrder:
-    """What a backup is for, and when it is made."""
+    """What a backup is for, how it is stored, and when it is made.
+
+    `compression` is an archive's; `base` is the verified tree before, whose unchanged files a new
+    one links, but for every seventh, which is a full copy.
+    """
 
     roots: Roots
     purpose: Purpose
     now: datetime
+    strategy: Strategy = Strategy.ARCHIVE
     compression: Compression = Compression.ZSTD
+    base: Manifest | None = None
+
+    @property
+    def generation(self) -> int:
+        """How many trees the links go back; 0 is a full copy."""
+        return 0 if self.base is None else (self.base.header.generation + 1) % FULL_EVERY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,38 +146,56 @@ def _written(source: Source, order: BackupOrder) -> _Written:
     root = order.roots.backup
     backup_id = new_backup_id(root, now=order.now)
     started = time.monotonic()
-    with partial_directory(root, backup_id) as partial:
-        archive = ArchiveWriter(partial / f"{backup_id}.{order.compression}")
-        manifest = ManifestWriter(partial / MANIFEST_NAME, _header(backup_id, order))
-        with archive, manifest:
-            _copy(source, order.roots.dataset, archive, manifest)
-            facts = archive.finish()
-            sync_directory(partial)
-            sync_directory(root)
-            elapsed = timedelta(seconds=time.monotonic() - started)
-            manifest_sha256 = manifest.finish(facts, finished_at=order.now + elapsed)
+    with partial_directory(root, backup_id) as partial, ExitStack() as opened:
+        store = _open_store(opened, partial, backup_id, order)
+        manifest = opened.enter_context(
+            ManifestWriter(partial / MANIFEST_NAME, _header(backup_id, order))
+        )
+        _copy(source, order.roots.dataset, store, manifest)
+        stored = store.finish()
+        sync_directory(partial)
+        sync_directory(root)
+        elapsed = timedelta(seconds=time.monotonic() - started)
+        manifest_sha256 = manifest.finish(stored, finished_at=order.now + elapsed)
         sync_directory(partial)
         return _Written(directory=publish(partial, backup_id), manifest_sha256=manifest_sha256)
+
+
+def _open_store(opened: ExitStack, partial: Path, backup_id: str, order: BackupOrder) -> Store:
+    key = current_key()
+    if order.strategy is Strategy.ARCHIVE:
+        archive = partial / f"{backup_id}.{order.compression}"
+        return opened.enter_context(ArchiveWriter(archive, key))
+    if key is not None:
+        raise BackupError(f"a tree of files cannot be encrypted: use archives, or unset {SETTING}")
+    voucher = opened.enter_context(open_voucher(order.base)) if order.base else None
+    linking = order.generation > 0
+    return opened.enter_context(TreeWriter(partial / TREE_NAME, voucher, linking=linking))
 
 
 def _header(backup_id: str, order: BackupOrder) -> Header:
     previous_id = head_of(order.roots.backup)
     previous = order.roots.backup / previous_id / MANIFEST_NAME
+    base = order.base and order.base.header
     return Header(
         backup_id=backup_id,
         created_at=order.now,
         source_root=str(order.roots.dataset),
-        strategy=Strategy.ARCHIVE,
+        strategy=order.strategy,
         purpose=order.purpose,
         previous_id=previous_id or None,
         previous_sha256=_sha256_of(previous) if previous.is_file() else None,
+        base_id=base.backup_id if base and order.generation else None,
+        generation=order.generation,
     )
 
 
-def _copy(source: Source, root: Path, archive: ArchiveWriter, manifest: ManifestWriter) -> None:
-    with open_root(root) as handle:
+def _copy(source: Source, root: Path, store: Store, manifest: ManifestWriter) -> None:
+    progress.begin("backing up")
+    with open_root(root) as handle, Descent(handle) as descent:
         for found in source:
-            file = archive.add(handle, found.path)
+            file = store.add(descent, found.path)
+            progress.advance(found.size_bytes)
             if file is None:
                 manifest.skip(Skipped(found.path, VANISHED))
             else:
@@ -158,10 +211,13 @@ def _recorded(written: _Written) -> Backup:
         unless_recorded.callback(discard, written.directory)
         try:
             manifest = verify_backup(
-                written.directory / MANIFEST_NAME, manifest_sha256=written.manifest_sha256
+                written.directory / MANIFEST_NAME,
+                manifest_sha256=written.manifest_sha256,
+                trust_shared=True,
             )
             backup = Backup.of(manifest, sequence=sequence_of(written.directory.name))
-            backup.state, backup.verified_at = Backup.State.VERIFIED, manifest.totals.finished_at
+            backup.anomaly, backup.verified_at = anomaly_of(backup), manifest.totals.finished_at
+            backup.state = backup.state_if_whole
             with transaction.atomic():
                 backup.save(force_insert=True)
         except (VerificationError, ManifestError) as error:
@@ -169,7 +225,10 @@ def _recorded(written: _Written) -> Backup:
         except DatabaseError as error:
             raise BackupError(f"the new backup could not be recorded: {error}") from error
         unless_recorded.pop_all()
-    log.info("backup_verified", extra={"backup_id": backup.backup_id, "files": backup.file_count})
+    named = {"backup_id": backup.backup_id, "files": backup.file_count}
+    log.info("backup_verified", extra=named)
+    if backup.anomaly:
+        log.error("backup_suspect", extra={**named, "reason": backup.anomaly})
     return backup
 
 

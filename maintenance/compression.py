@@ -1,11 +1,11 @@
 """The two compressed tar formats; stock tar opens both."""
 
 import gzip
+import io
 import sys
 import zlib
 from enum import StrEnum
-
-from maintenance.streams import HashingSink, HashingSource
+from typing import IO
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,13 +21,13 @@ class Compression(StrEnum):
     ZSTD = "tar.zst"
     GZIP = "tar.gz"
 
-    def writer(self, sink: HashingSink) -> gzip.GzipFile | zstd.ZstdFile:
+    def writer(self, sink: IO[bytes] | io.RawIOBase) -> gzip.GzipFile | zstd.ZstdFile:
         """Return a stream that compresses into `sink`."""
         if self is Compression.GZIP:
             return gzip.GzipFile(fileobj=sink, mode="wb", mtime=0)
         return zstd.ZstdFile(sink, "wb", options={zstd.CompressionParameter.checksum_flag: 1})
 
-    def reader(self, source: HashingSource) -> gzip.GzipFile | zstd.ZstdFile:
+    def reader(self, source: IO[bytes] | io.RawIOBase) -> gzip.GzipFile | zstd.ZstdFile:
         """Return a stream that decompresses `source`; it raises one of DAMAGED, or OSError."""
         if self is Compression.GZIP:
             return gzip.GzipFile(fileobj=source, mode="rb")
@@ -36,7 +36,8 @@ class Compression(StrEnum):
     @classmethod
     def of(cls, archive_name: str) -> "Compression":
         """Return the compression that a name says; raise ValueError if it is none of ours."""
+        plain = archive_name.removesuffix(".age")
         for compression in cls:
-            if archive_name.endswith(f".{compression}"):
+            if plain.endswith(f".{compression}"):
                 return compression
         raise ValueError(f"{archive_name!r} ends with none of {', '.join(cls)}")

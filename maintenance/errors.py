@@ -6,9 +6,10 @@ MaintenanceError
 ├── BackupError           a backup could not be made
 │   ├── SourceChangedError    a file would not hold still while it was read
 │   └── SourceUnreadableError a file or directory could not be read
+├── EncryptionError       the key of encrypted backups is missing, or is no key
 ├── BackupNotFoundError   no backup has that id or path
 ├── ManifestError         a manifest is damaged, edited or of an unknown format
-├── VerificationError     an archive is not what its manifest says
+├── VerificationError     a backup is not what its manifest says
 ├── RestoreError          files could not be brought back, or not to there
 └── MaintenanceFailedError    a standing run ended without doing its work
 """
@@ -50,6 +51,12 @@ class SourceUnreadableError(BackupError):
     code = "source_unreadable"
 
 
+class EncryptionError(MaintenanceError):
+    """An archive cannot be encrypted or decrypted."""
+
+    code = "encryption"
+
+
 class BackupNotFoundError(MaintenanceError):
     """No backup has that id or path."""
 
@@ -63,9 +70,13 @@ class ManifestError(MaintenanceError):
 
 
 class VerificationError(MaintenanceError):
-    """An archive is not what its manifest says."""
+    """A backup is not what its manifest says; `path` is the file that differs, '' if none does."""
 
     code = "verification_failed"
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class RestoreError(MaintenanceError):

@@ -1,60 +1,72 @@
-"""Reads what an archive holds, file by file, each once and in the order of the archive."""
+"""Reads what a backup holds, file by file, each once and in the order of its manifest."""
 
+import os
+import stat
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, BinaryIO, cast
 
 from maintenance.compression import DAMAGED, Compression
-from maintenance.errors import VerificationError
-from maintenance.manifest import Manifest
-from maintenance.streams import HashingSource
+from maintenance.encryption import SUFFIX, require_key
+from maintenance.errors import EncryptionError, VerificationError
+from maintenance.manifest import ArchiveFacts, Manifest
+from maintenance.streams import CHUNK_BYTES, HashingSource
+from retention.errors import RootUnusableError
 from retention.files import printable
-
-CHUNK_BYTES = 1 << 20
+from retention.rooted import Descent, open_file, open_root
+from retention.scanner import DatasetScanner
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of an archive; its `content` is to be read before the next member is asked for."""
+    """A file of a backup; its chunks are to be read before the next member is asked for.
+
+    `shared` is a copy that another backup has as well, under its own name.
+    """
 
     path: str
     size_bytes: int
-    mode: int
-    owner: tuple[int, int]  # user id and group id
-    content: IO[bytes]
-
-    def chunks(self) -> Iterator[bytes]:
-        """Read the content on, to its end."""
-        while chunk := self.content.read(CHUNK_BYTES):
-            yield chunk
+    chunks: Callable[[], Iterator[bytes]]
+    shared: bool = False
 
 
 @contextmanager
 def open_members(manifest: Manifest) -> Iterator[Iterator[Member]]:
-    """Yield the members of the archive that a manifest is of.
+    """Yield the members of the backup that a manifest is of.
 
-    Behind them the whole archive has been read, and has the hash that the manifest states. Raises
-    VerificationError where it is damaged, unreadable, another one, or holds what is no file.
+    Raises VerificationError where it is damaged, unreadable, another one, or holds what is no file,
+    EncryptionError where it is encrypted and its key is not there.
     """
-    path = manifest.archive_path
+    archive = manifest.totals.stored.archive
+    opened = _open_tree(manifest) if archive is None else _open_archive(manifest, archive)
+    with opened as members:
+        yield members
+
+
+@contextmanager
+def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterator[Member]]:
+    """Behind the members the whole archive has been read, and has the hash that was stated."""
+    path = manifest.content_path
+    key = require_key() if path.name.endswith(SUFFIX) else None
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, ExitStack() as opened:
             source = HashingSource(file)
-            with Compression.of(path.name).reader(source) as stream:
-                yield _members(cast("BinaryIO", stream))
-                while stream.read(CHUNK_BYTES):  # what follows the tar must decompress as well
-                    pass
-                source.drain()
-    except (tarfile.TarError, ValueError, *DAMAGED) as error:
+            plain = opened.enter_context(key.decrypting(source)) if key else source
+            stream = opened.enter_context(Compression.of(path.name).reader(plain))
+            yield _archived(cast("BinaryIO", stream))
+            while stream.read(CHUNK_BYTES):  # what follows the tar must decompress as well
+                pass
+            source.drain()
+    except (tarfile.TarError, ValueError, EncryptionError, *DAMAGED) as error:
         raise VerificationError(f"{str(path)!r} is damaged: {error}") from error
-    archive = manifest.totals.archive
     if (source.size_bytes, source.sha256) != (archive.size_bytes, archive.sha256):
         raise VerificationError(f"{str(path)!r} has not the hash of its manifest")
 
 
-def _members(stream: BinaryIO) -> Iterator[Member]:
+def _archived(stream: BinaryIO) -> Iterator[Member]:
     with tarfile.open(
         fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, encoding="utf-8", errors="surrogateescape"
     ) as tar:
@@ -63,11 +75,35 @@ def _members(stream: BinaryIO) -> Iterator[Member]:
             if content is None:
                 raise VerificationError(f"{printable(member.name)!r} is no regular file")
             with content:
-                yield Member(
-                    path=member.name,
-                    size_bytes=member.size,
-                    mode=member.mode,
-                    owner=(member.uid, member.gid),
-                    content=content,
-                )
+                yield Member(member.name, member.size, partial(_chunks, content))
             tar.members = []  # type: ignore[attr-defined]  # it would remember all it ever read
+
+
+@contextmanager
+def _open_tree(manifest: Manifest) -> Iterator[Iterator[Member]]:
+    path = manifest.content_path
+    try:
+        with open_root(path) as handle, Descent(handle) as descent:
+            yield _copied(DatasetScanner(path), descent)
+    except RootUnusableError as error:
+        raise VerificationError(str(error)) from error
+
+
+def _copied(tree: DatasetScanner, descent: Descent) -> Iterator[Member]:
+    for found in tree:
+        parent, name = descent.parent_of(found.path)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        shared = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+        yield Member(found.path, found.size_bytes, partial(_content, parent, name), shared=shared)
+    for skipped in tree.skipped:
+        raise VerificationError(f"{printable(skipped.path)!r} is a {skipped.reason}, and no copy")
+
+
+def _content(parent: int, name: str) -> Iterator[bytes]:
+    with open_file(parent, name) as handle, os.fdopen(handle, "rb", closefd=False) as file:
+        yield from _chunks(file)
+
+
+def _chunks(content: IO[bytes]) -> Iterator[bytes]:
+    while chunk := content.read(CHUNK_BYTES):
+        yield chunk

@@ -3,15 +3,15 @@
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from maintenance.manifest import Manifest, Purpose, Strategy
-from retention.errors import PolicyError
+from maintenance.manifest import TREE_NAME, Manifest, Purpose, Strategy
 from retention.files import from_printable, printable
 from retention.keeping import KeepingPolicy
+from retention.models import EnabledPolicy, one_enabled
 
 
 def _choices(values: type[StrEnum]) -> list[tuple[str, str]]:
@@ -27,7 +27,11 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
     def snapshots_of(self, source_root: Path) -> "BackupQuerySet":
         """Whole copies of this dataset, never the archives that hold deleted files."""
-        return self.filter(source_root=printable(str(source_root)), purpose=Purpose.SNAPSHOT)
+        return self.of(source_root).filter(purpose=Purpose.SNAPSHOT, strategy=Strategy.ARCHIVE)
+
+    def trees(self) -> "BackupQuerySet":
+        """Those that are a tree of files."""
+        return self.filter(strategy=Strategy.FILE)
 
     def of(self, source_root: Path) -> "BackupQuerySet":
         """Copies of this dataset, and archives of what was deleted from it."""
@@ -53,6 +57,7 @@ class Backup(models.Model):
         """What is known about the files of a backup."""
 
         VERIFIED = "verified"
+        SUSPECT = "suspect"  # it may be whole, but something is odd: nothing is deleted on it
         FAILED = "failed"
         REMOVED = "removed"
 
@@ -66,14 +71,20 @@ class Backup(models.Model):
     manifest_path = models.TextField()
     manifest_sha256 = models.CharField(max_length=64)
     previous_sha256 = models.CharField(max_length=64, blank=True)
-    archive_name = models.CharField(max_length=255)
-    archive_bytes = models.PositiveBigIntegerField()
-    archive_sha256 = models.CharField(max_length=64)
+    archive_name = models.CharField(max_length=255, blank=True, help_text="Empty: a tree of files.")
+    archive_sha256 = models.CharField(max_length=64, blank=True)
+    stored_bytes = models.PositiveBigIntegerField(help_text="What it took of the disk.")
     file_count = models.PositiveBigIntegerField()
     total_bytes = models.PositiveBigIntegerField()
+    changed_count = models.PositiveBigIntegerField(
+        null=True, help_text="Files that the backup before holds with another content."
+    )
     skipped_count = models.PositiveBigIntegerField()
     tool = models.CharField(max_length=100)
     error = models.TextField(blank=True)
+    anomaly = models.TextField(
+        blank=True, help_text="What is odd about it, until somebody accepts it."
+    )
     created_at = models.DateTimeField(db_index=True)
     verified_at = models.DateTimeField(null=True)
     drilled_at = models.DateTimeField(null=True, help_text="When it was last restored as a drill.")
@@ -110,20 +121,41 @@ class Backup(models.Model):
         return self.manifest_file.parent
 
     @property
+    def state_if_whole(self) -> str:
+        """What it is once it was read back: an oddity stays until somebody accepts it."""
+        return self.State.SUSPECT if self.anomaly else self.State.VERIFIED
+
+    @property
+    def suspicion(self) -> str:
+        """What is odd about it and what to do, '' if nothing is."""
+        if not self.anomaly:
+            return ""
+        return (
+            f"{self.backup_id} is suspect ({self.anomaly}): look at it, then "
+            f"`manage.py verify_backup {self.backup_id} --accept` if that is right"
+        )
+
+    @property
     def is_intact(self) -> bool:
         """Whether it is verified and its files are in place, by size; verify says more."""
+        if self.state != self.State.VERIFIED or not self.manifest_file.is_file():
+            return False
+        if not self.archive_name:
+            return (self.directory / TREE_NAME).is_dir()
         archive = self.directory / self.archive_name
-        return (
-            self.state == self.State.VERIFIED
-            and self.manifest_file.is_file()
-            and archive.is_file()
-            and archive.stat().st_size == self.archive_bytes
-        )
+        return archive.is_file() and archive.stat().st_size == self.stored_bytes
+
+    def note(self, **facts: Any) -> None:
+        """Write what became known about it; one that was removed meanwhile stays that."""
+        for name, value in facts.items():
+            setattr(self, name, value)
+        Backup.objects.present().filter(pk=self.pk).update(**facts)
 
     @classmethod
     def of(cls, manifest: Manifest, *, sequence: int) -> "Backup":
         """Return the unsaved row that `manifest` describes."""
         header, totals = manifest.header, manifest.totals
+        archive = totals.stored.archive
         return cls(
             backup_id=header.backup_id,
             sequence=sequence,
@@ -134,9 +166,10 @@ class Backup(models.Model):
             manifest_path=printable(str(manifest.path)),
             manifest_sha256=manifest.sha256,
             previous_sha256=header.previous_sha256 or "",
-            archive_name=totals.archive.name,
-            archive_bytes=totals.archive.size_bytes,
-            archive_sha256=totals.archive.sha256,
+            archive_name=archive.name if archive else "",
+            archive_sha256=archive.sha256 if archive else "",
+            stored_bytes=totals.stored.stored_bytes,
+            changed_count=totals.stored.changed_count,
             file_count=totals.file_count,
             total_bytes=totals.total_bytes,
             skipped_count=totals.skipped_count,
@@ -162,11 +195,9 @@ class BackupHold(models.Model):
         return self.until is None or self.until > now
 
 
-class BackupKeeping(models.Model):
-    """How many backups are kept; the enabled row counts, without one the defaults."""
+class BackupKeeping(EnabledPolicy):
+    """How many backups are kept."""
 
-    name = models.CharField(max_length=100, unique=True)
-    enabled = models.BooleanField(default=True)
     last = models.PositiveIntegerField(default=24, help_text="The newest copies of a dataset.")
     daily = models.PositiveIntegerField(default=7, help_text="Days of which the newest is kept.")
     weekly = models.PositiveIntegerField(default=4)
@@ -181,28 +212,10 @@ class BackupKeeping(models.Model):
         blank=True,
         help_text="After so many days the only copies of deleted files go as well. Empty: never.",
     )
-    updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         verbose_name_plural = "backup keeping"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["enabled"],
-                condition=Q(enabled=True),
-                name="maintenance_one_enabled_keeping",
-                violation_error_message="Another policy is enabled: disable it first.",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def clean(self) -> None:
-        """Refuse what would not make a policy."""
-        try:
-            self.as_policy()
-        except PolicyError as error:
-            raise ValidationError(str(error)) from error
+        constraints = [one_enabled("maintenance_one_enabled_keeping")]
 
     def as_policy(self) -> KeepingPolicy:
         """Return the policy as a value; raise PolicyError."""
@@ -219,11 +232,9 @@ class BackupKeeping(models.Model):
 
 
 def current_keeping() -> KeepingPolicy | None:
-    """Return the enabled row's policy, or the defaults if there is no row at all.
+    """Return the enabled policy, or the defaults if there is no row at all.
 
     None if there are rows and none is enabled: then no backup is removed. Raises PolicyError.
     """
-    row = BackupKeeping.objects.order_by("-enabled").first()
-    if row is None:
-        return KeepingPolicy()
-    return row.as_policy() if row.enabled else None
+    row = BackupKeeping.counting()
+    return row.as_policy() if row else None

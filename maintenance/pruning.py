@@ -68,7 +68,7 @@ def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
     if row.directory.exists() and not _is_what_its_row_says(row):
         return False
     warrant = Warrant(backup_id="", reason=LET_GO, at=now)
-    as_file = BackedUpFile(FoundFile(row.backup_id, row.archive_bytes, 0, 0), row.archive_sha256)
+    as_file = BackedUpFile(FoundFile(row.backup_id, row.stored_bytes, 0, 0), row.archive_sha256)
     planned = plan_deletions([as_file], root=roots.backup, warrant=warrant)
     if row.directory.exists():
         discard(row.directory)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from django.db import transaction
+
 from maintenance.drill import Drill, drill
 from maintenance.errors import BackupNotFoundError, ManifestError, VerificationError
 from maintenance.layout import MANIFEST_NAME
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
 from maintenance.restore import Restoration, restore_backup
+from maintenance.sharing import suspect_sharers
 from maintenance.verify import verify_backup
+from scheduling.actions.audit import Operator, record
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +30,18 @@ def recheck_backup(name: str, *, now: datetime) -> Manifest:
     named = named_backup(name)
     with _verdict_noted(named.row):
         manifest = verify_backup(named.manifest_path, manifest_sha256=named.manifest_sha256)
-    _note(named.row, state=Backup.State.VERIFIED, error="", verified_at=now)
+    _note_whole(named.row, now)
     return manifest
+
+
+def accept_backup(row: Backup, operator: Operator) -> None:
+    """Say that what is odd about a backup is right: cleanups and the history go on with it."""
+    with transaction.atomic():
+        record(
+            operator, "accept_backup", f"backup {row.backup_id}", before={"anomaly": row.anomaly}
+        )
+        whole = row.state == Backup.State.SUSPECT and not row.error
+        row.note(anomaly="", state=Backup.State.VERIFIED if whole else row.state)
 
 
 def restore_named(
@@ -46,7 +60,7 @@ def restore_named(
             overwrite=overwrite,
             manifest_sha256=named.manifest_sha256,
         )
-    _note(named.row, state=Backup.State.VERIFIED, error="", verified_at=now)
+    _note_whole(named.row, now)
     return restoration
 
 
@@ -58,8 +72,7 @@ def drill_named(name: str, scratch: Path, *, now: datetime) -> Drill:
     named = named_backup(name)
     with _verdict_noted(named.row):
         done = drill(named.manifest_path, scratch, manifest_sha256=named.manifest_sha256)
-    verified = {"state": Backup.State.VERIFIED, "error": "", "verified_at": now}
-    _note(named.row, **verified, drilled_at=now, drill_seconds=done.seconds)
+    _note_whole(named.row, now, drilled_at=now, drill_seconds=done.seconds)
     return done
 
 
@@ -89,8 +102,17 @@ def _verdict_noted(row: Backup | None) -> Iterator[None]:
     try:
         yield
     except (ManifestError, VerificationError) as error:
-        _note(row, state=Backup.State.FAILED, error=str(error))
+        if row is not None:
+            row.note(state=Backup.State.FAILED, error=str(error))
+            if isinstance(error, VerificationError) and error.path:
+                suspect_sharers(row, error.path)
         raise
+
+
+def _note_whole(row: Backup | None, now: datetime, **more: object) -> None:
+    if row is not None:
+        row.note(state=row.state_if_whole, error="", verified_at=now, **more)
+        log.info("backup_rechecked", extra={"backup_id": row.backup_id, "state": row.state})
 
 
 def _manifest_at(path: Path) -> Path:
@@ -101,10 +123,3 @@ def _manifest_at(path: Path) -> Path:
     raise BackupNotFoundError(
         f"{str(path)!r} is no backup: give an id from the admin, or the path of its directory"
     )
-
-
-def _note(row: Backup | None, **verdict: object) -> None:
-    if row is None:
-        return
-    Backup.objects.filter(pk=row.pk).exclude(state=Backup.State.REMOVED).update(**verdict)
-    log.info("backup_rechecked", extra={"backup_id": row.backup_id, "state": verdict["state"]})

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from maintenance import progress
 from maintenance.durable import make_directory
 from maintenance.errors import RestoreError
 from maintenance.manifest import Manifest
@@ -66,11 +67,13 @@ def _write(
 ) -> Restored:
     with open_root(target_root) as handle:
         target = Target(handle, overwrite=overwrite)
+        progress.begin("restoring", manifest.totals.total_bytes)
         try:
             with open_members(manifest) as members:
                 for listed, member in zip(manifest.files(), members, strict=True):
                     if _is_among(listed, only):
                         target.put(listed, member)
+                    progress.advance(listed.found.size_bytes)
             target.sync()
         except OSError as error:
             raise RestoreError(

@@ -78,6 +78,8 @@ class _Maintenance:
 
     def _clean(self, outcome: Outcome, backup: Backup) -> None:
         """Delete what the manifest on disk lists, if archive and manifest are what was verified."""
+        if backup.anomaly:
+            raise BackupError(backup.suspicion)
         manifest = Manifest.read(backup.manifest_file)
         if manifest.sha256 != backup.manifest_sha256 or not backup.is_intact:
             raise BackupError(f"{backup.backup_id} changed after it was verified")

@@ -9,14 +9,11 @@ from maintenance.errors import ManifestError
 from maintenance.manifest import Manifest, Purpose
 from maintenance.models import Backup
 from maintenance.roots import Roots
-from retention.files import BackedUpFile, FoundFile
-from retention.policies import ns_since_epoch
+from maintenance.vouching import StillTimes
 from retention.scanner import DatasetScanner
 
 # A dataset that is written to all the time would otherwise be copied at every run.
 SNAPSHOT_EVERY = timedelta(hours=1)
-# A file written within one tick of the clock after it was read keeps its mtime and its size.
-CLOCK_TICK = timedelta(seconds=2)
 
 
 class NoSnapshot(StrEnum):
@@ -58,15 +55,11 @@ def _is_unchanged(roots: Roots, last: Backup) -> bool:
         manifest = Manifest.read(last.manifest_file)
         if manifest.sha256 != last.manifest_sha256:
             return False
+        still = StillTimes.of(manifest)
         pairs = zip_longest(DatasetScanner(roots.dataset, exclude=roots.backup), manifest.files())
-        return all(_is_same(manifest, found, listed) for found, listed in pairs)
+        return all(
+            found and listed and found == listed.found and still.has(found.mtime_ns)
+            for found, listed in pairs
+        )
     except ManifestError:
         return False
-
-
-def _is_same(manifest: Manifest, found: FoundFile | None, listed: BackedUpFile | None) -> bool:
-    if found is None or listed is None or found != listed.found:
-        return False
-    since = ns_since_epoch(manifest.header.created_at - CLOCK_TICK)
-    until = ns_since_epoch(manifest.totals.finished_at)
-    return not since <= found.mtime_ns <= until

@@ -36,7 +36,7 @@ def back_up_and_maintain(*, snapshot_every: timedelta = SNAPSHOT_EVERY) -> dict[
     )
     if result["status"] == "backup_failed":
         raise MaintenanceFailedError(failure_in_words(result))
-    return _summary(snapshot, removed=removed, maintenance=_shortened(result))
+    return _summary(snapshot, removed=removed, maintenance=shortened(result))
 
 
 def _is_waiting_for_data() -> bool:
@@ -69,7 +69,8 @@ def _summary(
     }
 
 
-def _shortened(result: MaintenanceResult) -> dict[str, Any]:
+def shortened(result: MaintenanceResult) -> dict[str, Any]:
+    """Return a result with its first 20 kept files only, and how many there are."""
     kept = result["deletion"]["kept"]
     deletion = {**result["deletion"], "kept": kept[:KEPT_SHOWN], "kept_files": len(kept)}
     return {**result, "deletion": deletion}

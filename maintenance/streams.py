@@ -3,9 +3,13 @@
 import hashlib
 import io
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+CHUNK_BYTES = 1 << 20
+ZEROS = bytes(CHUNK_BYTES)
 
 
 class HashingSink(io.RawIOBase):
@@ -13,7 +17,7 @@ class HashingSink(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._file = path.open("xb", buffering=1 << 20)
+        self._file = path.open("xb", buffering=CHUNK_BYTES)
         self._digest = hashlib.sha256()
         self._abandoned = False
         self.size_bytes = 0
@@ -77,5 +81,18 @@ class HashingSource(io.RawIOBase):
 
     def drain(self) -> None:
         """Read to the end."""
-        while self.read(1 << 20):
+        while self.read(CHUNK_BYTES):
             pass
+
+
+def write_new(file: BinaryIO, chunks: Iterable[bytes]) -> None:
+    """Write all of a new file, with holes where there are only zeros, as sparse files have them."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if chunk == ZEROS:
+            file.seek(size)
+        else:
+            file.write(chunk)
+    file.truncate(size)
+    file.flush()

@@ -5,11 +5,13 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from maintenance.errors import RestoreError
 from maintenance.members import Member
+from maintenance.streams import write_new
 from retention.errors import PathEscapeError
 from retention.files import BackedUpFile, Kept, printable
 from retention.rooted import open_file, open_parent
@@ -116,19 +118,22 @@ def _copy(parent: int, private: str, listed: BackedUpFile, member: Member) -> No
     digest = hashlib.sha256()
     handle = os.open(private, NEW_FILE, 0o600, dir_fd=parent)
     with os.fdopen(handle, "wb") as file:
-        for chunk in member.chunks():
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
+        write_new(file, _hashed(member.chunks(), digest))
         if digest.hexdigest() != listed.sha256:
             raise RestoreError(
-                f"{printable(listed.path)!r} changed in the archive while it was read"
+                f"{printable(listed.path)!r} changed in the backup while it was read"
             )
-        if os.geteuid() == 0:  # others may not give files away
-            os.fchown(file.fileno(), *member.owner)
-        os.fchmod(file.fileno(), member.mode)
+        if os.geteuid() == 0 and listed.owner is not None:  # others may not give files away
+            os.fchown(file.fileno(), *listed.owner)
+        os.fchmod(file.fileno(), listed.mode)
         os.utime(file.fileno(), ns=(listed.found.mtime_ns, listed.found.mtime_ns))
         os.fsync(file.fileno())
+
+
+def _hashed(chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def _status(parent: int, name: str) -> os.stat_result | None:

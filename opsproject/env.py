@@ -63,6 +63,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_DEPLOYMENT: str = Field(default="", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     OPS_STOP_SECONDS: float | None = Field(default=None, ge=0, le=86_400)
     OPS_FLOWER_URL: SecretStr | None = None
+    OPS_BACKUP_AGE_KEY_FILE: Path | None = None
     OPS_REDACTION_PATTERNS: Json[list[str]] = []
     OPS_REDACTION_PLACEHOLDER: str = Field(default="[REDACTED]", min_length=1)
     OPS_REDACTION_KEEP_HASHES: bool = False

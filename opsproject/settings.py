@@ -64,6 +64,8 @@ OPS_TARGETS: dict[str, Target] = {
 ETEDA_DIR = OPS_DATA_DIR / "eteda"  # the sheet and the journal
 DATASET_ROOT = OPS_DATA_DIR / "dataset"  # what backup_maintenance guards
 BACKUP_ROOT = OPS_DATA_DIR / "backups"
+OPS_BACKUP_AGE_KEY_FILE = ENV.OPS_BACKUP_AGE_KEY_FILE
+RESTORE_ROOT = OPS_DATA_DIR / "restored"  # what the admin has restored to be looked at
 
 
 def _sqlite() -> dict[str, Any]:

@@ -4,12 +4,18 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from retention.models import Deletion, RetentionPolicy
+from retention.models import Deletion, FileRetention, RetentionPolicy
 
 WHICH_COUNTS = (
     "The enabled policy counts. While there are policies and none is enabled, nothing expires and "
     "nothing is deleted. Without any policy the defaults count: raw 7 days, pattern 30 days, "
     "decision for ever."
+)
+
+
+WHICH_FILES_COUNT = (
+    "The enabled row counts. While there are rows and none is enabled, nothing is deleted. Without "
+    "any row files of DATASET_ROOT are deleted after 7 days, once the job or the command runs."
 )
 
 
@@ -32,6 +38,18 @@ class RetentionPolicyAdmin(admin.ModelAdmin[RetentionPolicy]):
             {"fields": ("raw_snapshot_days", "pattern_record_days", "decision_snapshot_days")},
         ),
         ("Known by words", {"fields": ("raw_words", "pattern_words", "decision_words")}),
+    )
+
+
+@admin.register(FileRetention)
+class FileRetentionAdmin(admin.ModelAdmin[FileRetention]):
+    """Edits what `maintain --path files` and the task `maintain_files` go by."""
+
+    list_display = ("name", "enabled", "data_root", "ttl_days", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("name", "enabled", "data_root"), "description": WHICH_FILES_COUNT}),
+        ("What is deleted", {"fields": ("ttl_days", "include_globs", "exclude_globs")}),
+        ("What is backed up before", {"fields": ("backup_globs",)}),
     )
 
 

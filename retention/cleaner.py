@@ -1,7 +1,7 @@
 """Deletes files that a verified backup holds, and only while they are what was backed up."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,11 +28,17 @@ class CleanupReport:
 
 
 class RetentionCleaner:
-    """Deletes below one root on the strength of one verified backup; `report` tells how far."""
+    """Deletes below one root on the strength of one verified backup; `report` tells how far.
 
-    def __init__(self, root: Path, warrant: Warrant) -> None:
+    `deleted` is told each path that went.
+    """
+
+    def __init__(
+        self, root: Path, warrant: Warrant, *, deleted: Callable[[str], object] | None = None
+    ) -> None:
         self._root = root
         self._warrant = warrant
+        self._deleted = deleted
         self.report = CleanupReport()
 
     def delete(self, files: Iterable[BackedUpFile]) -> None:
@@ -66,6 +72,8 @@ class RetentionCleaner:
             else:
                 self.report.deleted_files += 1
                 self.report.deleted_bytes += file.found.size_bytes
+                if self._deleted is not None:
+                    self._deleted(file.path)
 
 
 def _batches(files: Iterable[BackedUpFile]) -> Iterator[list[BackedUpFile]]:

@@ -27,10 +27,17 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class BackedUpFile:
-    """A file as a manifest lists it: the facts when it was read, and the hash of what was read."""
+    """A file as a manifest lists it: the facts when it was read, and the hash of what was read.
+
+    `mode` are its permission bits, `owner` its user's and group's id. No writer can set `ctime_ns`
+    back, so by it a later backup knows the file for unchanged. None is unknown.
+    """
 
     found: FoundFile
     sha256: str
+    mode: int = 0o600
+    owner: tuple[int, int] | None = None
+    ctime_ns: int | None = None
 
     @property
     def path(self) -> str:

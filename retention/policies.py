@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
 
 from retention.errors import PolicyError
+from retention.globs import Globs
 
 WORD = re.compile(r"[^\W_]+")  # a run of letters and digits
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,6 +85,48 @@ class DataRetentionPolicy:
         }[category]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileRetentionPolicy:
+    """For how many days files are kept (None = for ever), whatever they are.
+
+    It is of the files that `include_globs` name (empty: of all) and `exclude_globs` do not; the
+    rest is never touched. Raises PolicyError.
+    """
+
+    ttl_days: int | None = 7
+    include_globs: tuple[str, ...] = ()
+    exclude_globs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_days("files", self.ttl_days)
+        for globs in (self.include_globs, self.exclude_globs):
+            if not isinstance(globs, tuple):
+                raise PolicyError(f"globs {globs!r}: give a tuple such as ('*.log',)")
+        _ = self._included, self._excluded
+
+    def concerns(self, relative_path: str) -> bool:
+        """Return whether it says anything of the file at this path."""
+        included = not self.include_globs or self._included.match(relative_path)
+        return included and not self._excluded.match(relative_path)
+
+    def is_expired(self, relative_path: str, mtime_ns: int, *, now: datetime) -> bool:
+        """Return whether a file last modified at `mtime_ns` (since 1970, UTC) is too old at `now`.
+
+        A file from the future is not.
+        """
+        if self.ttl_days is None or ns_since_epoch(now) - mtime_ns <= self.ttl_days * NS_PER_DAY:
+            return False
+        return self.concerns(relative_path)
+
+    @cached_property
+    def _included(self) -> Globs:
+        return Globs(self.include_globs)
+
+    @cached_property
+    def _excluded(self) -> Globs:
+        return Globs(self.exclude_globs)
+
+
 def ns_since_epoch(moment: datetime) -> int:
     """Return the nanoseconds from 1970 to an aware instant, as mtimes count them."""
     if moment.tzinfo is None:
@@ -90,12 +134,12 @@ def ns_since_epoch(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def _check_days(category: Category, days: object) -> None:
+def _check_days(whose: str, days: object) -> None:
     if days is None:
         return
     if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= MOST_DAYS:
         raise PolicyError(
-            f"days of {category} is {days!r}: give 0 to {MOST_DAYS} whole days, or None for ever"
+            f"days of {whose} is {days!r}: give 0 to {MOST_DAYS} whole days, or None for ever"
         )
 
 

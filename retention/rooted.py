@@ -1,9 +1,10 @@
 """Opens files by their path below a directory handle: no symbolic link followed, no way out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from retention.errors import PathEscapeError, RootUnusableError
 
@@ -50,6 +51,69 @@ def open_parent(root_handle: int, path: str, *, make: bool = False) -> Iterator[
         yield handle, name
     finally:
         os.close(handle)
+
+
+class Descent:
+    """The directories on the way to the last path that was asked for, each opened once.
+
+    It is meant for paths as a walk yields them: one directory is done with before the next. `make`
+    makes those that are missing; `leave` is called with the handle of each that is done with, the
+    lower ones first. Where an error ends it, the handles are closed and nothing is called.
+    """
+
+    def __init__(
+        self, root_handle: int, *, make: bool = False, leave: Callable[[int], object] | None = None
+    ) -> None:
+        self._root = root_handle
+        self._make = make
+        self._leave = leave
+        self._way: list[tuple[str, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for _, handle in reversed(self._way):
+            os.close(handle)
+        self._way.clear()
+
+    def parent_of(self, path: str) -> tuple[int, str]:
+        """Return the handle of the directory that holds `path`, and the file's name in it.
+
+        The handle is good until the next call. Raises PathEscapeError, and OSError when a
+        component is missing, a link or no directory.
+        """
+        *directories, name = _components(path)
+        same = 0
+        for (known, _), wanted in zip(self._way, directories, strict=False):
+            if known != wanted:
+                break
+            same += 1
+        self._leave_to(same)
+        for directory in directories[same:]:
+            self._way.append((directory, self._enter(directory)))
+        return self._handle, name
+
+    def finish(self) -> None:
+        """Be done with all of them."""
+        self._leave_to(0)
+
+    @property
+    def _handle(self) -> int:
+        return self._way[-1][1] if self._way else self._root
+
+    def _enter(self, directory: str) -> int:
+        if self._make:
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700, dir_fd=self._handle)
+        return open_directory(self._handle, directory)
+
+    def _leave_to(self, depth: int) -> None:
+        while len(self._way) > depth:
+            if self._leave is not None:
+                self._leave(self._handle)
+            _, handle = self._way.pop()
+            os.close(handle)
 
 
 def open_directory(parent_handle: int, name: str) -> int:

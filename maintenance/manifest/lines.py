@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maintenance.errors import ManifestError
-from maintenance.manifest.values import FORMAT, ArchiveFacts, Header, Purpose, Strategy, Totals
+from maintenance.manifest.values import (
+    READABLE,
+    ArchiveFacts,
+    Header,
+    Purpose,
+    Stored,
+    Strategy,
+    Totals,
+)
 from retention.files import BackedUpFile, FoundFile
 
 T = TypeVar("T")
@@ -58,8 +67,8 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 def as_header(fields: Mapping[str, Any]) -> Header:
     """Return what the first line states; raise KeyError, TypeError or ValueError."""
-    if fields["kind"] != "backup" or fields["format"] != FORMAT:
-        raise ValueError(f"not a manifest of format {FORMAT}")
+    if fields["kind"] != "backup" or fields["format"] not in READABLE:
+        raise ValueError(f"not a manifest of format {' or '.join(map(str, sorted(READABLE)))}")
     return Header(
         backup_id=_text(fields["backup_id"]),
         created_at=_instant(fields["created_at"]),
@@ -69,6 +78,8 @@ def as_header(fields: Mapping[str, Any]) -> Header:
         tool=_text(fields["tool"]),
         previous_id=fields["previous_id"],
         previous_sha256=fields["previous_sha256"],
+        base_id=fields.get("base_id"),
+        generation=_count(fields.get("generation", 0)),
     )
 
 
@@ -80,24 +91,41 @@ def as_file(fields: Mapping[str, Any]) -> BackedUpFile:
         _whole(fields["mtime_ns"]),
         _count(fields["inode"]),
     )
-    return BackedUpFile(found, _sha256(fields["sha256"]))
+    owner, ctime_ns = fields.get("owner"), fields.get("ctime_ns")
+    return BackedUpFile(
+        found,
+        _sha256(fields["sha256"]),
+        mode=stat.S_IMODE(_count(fields.get("mode", 0o600))),
+        owner=None if owner is None else (_count(owner[0]), _count(owner[1])),
+        ctime_ns=None if ctime_ns is None else _whole(ctime_ns),
+    )
 
 
 def as_totals(fields: Mapping[str, Any]) -> Totals:
     """Return what the end line states; raise KeyError, TypeError or ValueError."""
-    archive = fields["archive"]
-    name = _text(archive["name"])
-    if "/" in name or name in {"", ".", ".."}:
-        raise ValueError(f"{name!r} is no file name")
+    archive = None if fields["archive"] is None else _as_archive(fields["archive"])
+    changed = fields.get("changed")
+    stored = Stored(
+        stored_bytes=archive.size_bytes if archive else _count(fields["stored"]),
+        archive=archive,
+        changed_count=None if changed is None else _count(changed),
+    )
     return Totals(
         lines_sha256=_sha256(fields["lines_sha256"]),
         finished_at=_instant(fields["finished_at"]),
         file_count=_count(fields["files"]),
         total_bytes=_count(fields["bytes"]),
         skipped_count=_count(fields["skipped"]),
-        archive=ArchiveFacts(
-            name=name, size_bytes=_count(archive["size"]), sha256=_sha256(archive["sha256"])
-        ),
+        stored=stored,
+    )
+
+
+def _as_archive(archive: Mapping[str, Any]) -> ArchiveFacts:
+    name = _text(archive["name"])
+    if "/" in name or name in {"", ".", ".."}:
+        raise ValueError(f"{name!r} is no file name")
+    return ArchiveFacts(
+        name=name, size_bytes=_count(archive["size"]), sha256=_sha256(archive["sha256"])
     )
 
 

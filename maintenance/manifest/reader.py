@@ -8,7 +8,7 @@ from typing import Self
 
 from maintenance.errors import ManifestError
 from maintenance.manifest.lines import Line, as_file, as_header, as_totals, read_lines
-from maintenance.manifest.values import Header, Totals
+from maintenance.manifest.values import TREE_NAME, Header, Strategy, Totals
 from retention.files import BackedUpFile
 
 
@@ -33,7 +33,7 @@ class Manifest:
         sums.add_raw(first.raw)
         for line in lines:
             if line.kind == "end":
-                totals = _checked_totals(line, sums)
+                totals = _checked_totals(line, sums, header)
                 break
             sums.add(line)
         else:
@@ -44,9 +44,10 @@ class Manifest:
         return cls(path=path, sha256=sums.sha256, header=header, totals=totals)
 
     @property
-    def archive_path(self) -> Path:
-        """Where the archive lies: beside the manifest."""
-        return self.path.with_name(self.totals.archive.name)
+    def content_path(self) -> Path:
+        """Where the archive or the tree lies: beside the manifest."""
+        archive = self.totals.stored.archive
+        return self.path.with_name(archive.name if archive else TREE_NAME)
 
     def files(self) -> Iterator[BackedUpFile]:
         """Read the entries again, in archive order; raise ManifestError."""
@@ -80,8 +81,10 @@ class _Sums:
             raise ManifestError(f"{str(line.path)!r} line {line.number} is of no known kind")
 
 
-def _checked_totals(line: Line, sums: _Sums) -> Totals:
+def _checked_totals(line: Line, sums: _Sums, header: Header) -> Totals:
     totals = line.parsed(as_totals)
+    if (totals.stored.archive is None) != (header.strategy is Strategy.FILE):
+        raise ManifestError(f"{str(line.path)!r} states no archive, or one of a tree")
     stated = (totals.file_count, totals.total_bytes, totals.skipped_count)
     if stated != (sums.file_count, sums.total_bytes, sums.skipped_count):
         raise ManifestError(f"{str(line.path)!r} does not add up: a line was added or removed")

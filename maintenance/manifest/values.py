@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-FORMAT = 1
+FORMAT = 2
+READABLE = {1, FORMAT}  # the first one lists no rights and knows archives only
+TREE_NAME = "files"  # the directory of a tree, beside its manifest
 TOOL = "ops-platform 0.1.0"
 
 
 class Strategy(StrEnum):
     """How the bytes are stored."""
 
-    ARCHIVE = "archive"
+    ARCHIVE = "archive"  # one compressed tar
+    FILE = "file"  # a tree of copies; what is unchanged is linked to the backup before
 
 
 class Purpose(StrEnum):
@@ -33,6 +36,8 @@ class Header:
     tool: str = TOOL
     previous_id: str | None = None
     previous_sha256: str | None = None
+    base_id: str | None = None  # of a tree: the backup whose files it links
+    generation: int = 0  # of a tree: how many trees its links go back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,18 @@ class ArchiveFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a backup took of the disk; a tree is no archive, and nobody knows what changed in one.
+
+    `changed_count` are the files that the tree before has as well, with another content.
+    """
+
+    stored_bytes: int
+    archive: ArchiveFacts | None = None
+    changed_count: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Totals:
     """The last line: the sums of all lines before."""
 
@@ -52,5 +69,5 @@ class Totals:
     file_count: int
     total_bytes: int
     skipped_count: int
-    archive: ArchiveFacts
+    stored: Stored
     lines_sha256: str

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from maintenance.manifest.values import FORMAT, ArchiveFacts, Header
+from maintenance.manifest.values import FORMAT, Header, Stored
 from maintenance.streams import HashingSink
 from retention.files import BackedUpFile, Skipped
 
@@ -27,6 +27,8 @@ class ManifestWriter:
             tool=header.tool,
             previous_id=header.previous_id,
             previous_sha256=header.previous_sha256,
+            base_id=header.base_id,
+            generation=header.generation,
         )
 
     def __enter__(self) -> Self:
@@ -36,7 +38,7 @@ class ManifestWriter:
         self._sink.abandon()
 
     def add(self, file: BackedUpFile) -> None:
-        """List a file that is in the archive."""
+        """List a file that is in the backup."""
         found = file.found
         self._file_count += 1
         self._total_bytes += found.size_bytes
@@ -47,6 +49,9 @@ class ManifestWriter:
             mtime_ns=found.mtime_ns,
             inode=found.inode,
             sha256=file.sha256,
+            mode=file.mode,
+            owner=file.owner,
+            ctime_ns=file.ctime_ns,
         )
 
     def skip(self, skipped: Skipped) -> None:
@@ -54,15 +59,19 @@ class ManifestWriter:
         self._skipped_count += 1
         self._line(kind="skipped", path=skipped.path, reason=skipped.reason)
 
-    def finish(self, archive: ArchiveFacts, *, finished_at: datetime) -> str:
+    def finish(self, stored: Stored, *, finished_at: datetime) -> str:
         """Write the end line, bring all of it to the disk and return the hash of the file."""
+        archive = stored.archive
         self._line(
             kind="end",
             finished_at=finished_at.isoformat(),
             files=self._file_count,
             bytes=self._total_bytes,
             skipped=self._skipped_count,
-            archive={"name": archive.name, "size": archive.size_bytes, "sha256": archive.sha256},
+            stored=stored.stored_bytes,
+            changed=stored.changed_count,
+            archive=archive
+            and {"name": archive.name, "size": archive.size_bytes, "sha256": archive.sha256},
             lines_sha256=self._sink.sha256,
         )
         self._sink.seal()

@@ -71,4 +71,4 @@ def test_every_command_says_what_the_guide_shows(tmp_path: Path) -> None:
         for documented, real in ids.items():
             said = said.replace(real, documented)
         assert VARIES.sub("…", said) == VARIES.sub("…", shown)
-    assert len(ids) == 2
+    assert len(ids) == 3

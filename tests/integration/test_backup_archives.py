@@ -118,7 +118,7 @@ def test_a_consistent_manifest_that_lists_what_the_archive_does_not_hold_is_noti
     with ManifestWriter(backup.manifest_file, manifest.header) as writer:
         for file in files:
             writer.add(file)
-        writer.finish(manifest.totals.archive, finished_at=manifest.totals.finished_at)
+        writer.finish(manifest.totals.stored, finished_at=manifest.totals.finished_at)
 
     with pytest.raises(VerificationError, match="as listed"):
         verify_backup(backup.manifest_file)

@@ -1,10 +1,8 @@
 """Restoring: only what verifies, into its target and nowhere else, over nothing unasked."""
 
 import hashlib
-import io
 import json
 import os
-import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from django.core.management import CommandError, call_command
 from maintenance.archive import ArchiveWriter
 from maintenance.backup import BackupOrder, make_backup
 from maintenance.errors import RestoreError, VerificationError
-from maintenance.manifest import ArchiveFacts, Header, ManifestWriter, Purpose, Strategy
+from maintenance.manifest import Header, ManifestWriter, Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.restore import Restoration, restore_backup
 from maintenance.roots import Roots
@@ -164,10 +162,10 @@ def hostile_backup(directory: Path, path: str) -> Path:
     directory.mkdir(parents=True)
     content = b"evil"
     archive = ArchiveWriter(directory / "evil.tar.gz")
-    member = tarfile.TarInfo(path)
-    member.size = len(content)
-    archive._tar.addfile(member, io.BytesIO(content))  # noqa: SLF001 our own never writes such
-    facts: ArchiveFacts = archive.finish()
+    times = (0.0, 0.0, 0.0, 0, 0, 0)
+    status = os.stat_result((0o600, 1, 1, 1, 0, 0, len(content), 0, 0, 0, *times))
+    archive._tar.add(path, status, [content])  # noqa: SLF001 our own never writes such
+    stored = archive.finish()
     now = datetime.now(UTC)
     header = Header(
         backup_id=directory.name,
@@ -179,7 +177,7 @@ def hostile_backup(directory: Path, path: str) -> Path:
     manifest = ManifestWriter(directory / "manifest.jsonl", header)
     found = FoundFile(path, len(content), 0, 1)
     manifest.add(BackedUpFile(found, hashlib.sha256(content).hexdigest()))
-    manifest.finish(facts, finished_at=now)
+    manifest.finish(stored, finished_at=now)
     return directory / "manifest.jsonl"
 
 

@@ -1,5 +1,6 @@
 """A manifest says what it was given, and is believed only while it adds up."""
 
+import hashlib
 import json
 import tomllib
 from datetime import UTC, datetime
@@ -8,14 +9,24 @@ from pathlib import Path
 import pytest
 
 from maintenance.errors import ManifestError
-from maintenance.manifest import ArchiveFacts, Header, Manifest, ManifestWriter, Purpose, Strategy
+from maintenance.manifest import (
+    ArchiveFacts,
+    Header,
+    Manifest,
+    ManifestWriter,
+    Purpose,
+    Stored,
+    Strategy,
+)
 from maintenance.manifest.values import TOOL
 from retention.files import BackedUpFile, FoundFile, Skipped
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 FILES = [
     BackedUpFile(FoundFile("raw/a\n\udcff", 3, -1, 7), "a" * 64),
-    BackedUpFile(FoundFile("raw/b", 5 * 2**30, 2**62, 2**63), "b" * 64),
+    BackedUpFile(
+        FoundFile("raw/b", 5 * 2**30, 2**62, 2**63), "b" * 64, 0o4755, (0, 65534), ctime_ns=-5
+    ),
 ]
 
 
@@ -34,7 +45,7 @@ def manifest(tmp_path: Path) -> Path:
             writer.add(file)
         writer.skip(Skipped("pipe", "named pipe"))
         facts = ArchiveFacts(name="a.tar.zst", size_bytes=9, sha256="c" * 64)
-        writer.finish(facts, finished_at=NOW)
+        writer.finish(Stored(stored_bytes=9, archive=facts), finished_at=NOW)
     return path
 
 
@@ -46,7 +57,7 @@ def test_what_was_written_is_read_back(manifest: Path) -> None:
     assert read.header.purpose is Purpose.SNAPSHOT
     assert (read.totals.file_count, read.totals.skipped_count) == (2, 1)
     assert read.totals.total_bytes == 5 * 2**30 + 3
-    assert read.archive_path == manifest.with_name("a.tar.zst")
+    assert read.content_path == manifest.with_name("a.tar.zst")
 
 
 def _without_line(lines: list[bytes]) -> list[bytes]:
@@ -79,7 +90,7 @@ def _with_recounted_extra(lines: list[bytes]) -> list[bytes]:
         (lambda lines: [lines[0], b"[]\n", *lines[1:]], "line 2 is no JSON object"),
         (lambda lines: [lines[0], b'{"kind":"dir"}\n', *lines[1:]], "no known kind"),
         (lambda lines: [lines[0], b'{"kind":"file"}\n', *lines[1:]], "line 2 is damaged"),
-        (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "format 1"),
+        (lambda lines: [lines[0].replace(b'"format":2', b'"format":3'), *lines[1:]], "format 1"),
         (lambda lines: [lines[1]], "line 1 is damaged"),
         (lambda lines: [b"\xff\n", *lines], "line 1 is no JSON"),
     ],
@@ -110,3 +121,28 @@ def test_the_tool_in_the_manifest_is_this_release() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert f"{project['name']} {project['version']}" == TOOL
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """It lists no rights: what is restored by it is its owner's alone."""
+    lines = [
+        {
+            "kind": "backup", "format": 1, "backup_id": "000001", "created_at": NOW.isoformat(),
+            "source_root": "/data", "strategy": "archive", "purpose": "expired", "tool": "ops",
+            "previous_id": None, "previous_sha256": None,
+        },
+        {"kind": "file", "path": "a", "size": 3, "mtime_ns": 1, "inode": 2, "sha256": "a" * 64},
+    ]  # fmt: skip
+    text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    end = {
+        "kind": "end", "finished_at": NOW.isoformat(), "files": 1, "bytes": 3, "skipped": 0,
+        "archive": {"name": "a.tar.gz", "size": 9, "sha256": "c" * 64},
+        "lines_sha256": hashlib.sha256(text).hexdigest(),
+    }  # fmt: skip
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(text + json.dumps(end).encode() + b"\n")
+    read = Manifest.read(path)
+    assert [(file.path, file.mode, file.owner, file.ctime_ns) for file in read.files()] == [
+        ("a", 0o600, None, None)
+    ]
+    assert read.totals.stored.stored_bytes == 9

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from maintenance.errors import MaintenanceError
 from maintenance.locks import maintenance_lock
 from maintenance.models import Backup
+from maintenance.progress import shown_on_terminal
 from maintenance.roots import checked_roots
 from maintenance.snapshot import NoSnapshot, back_up_dataset
 from retention.errors import RetentionError
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         """Copy, and show what the backup is called."""
         try:
             roots = checked_roots(options["dataset_root"], options["backup_root"])
-            with maintenance_lock(roots):
+            with maintenance_lock(roots), shown_on_terminal():
                 made = back_up_dataset(roots, now=datetime.now(UTC), every=timedelta(0))
         except (MaintenanceError, RetentionError) as error:
             if options["json"]:
@@ -48,7 +49,7 @@ def _as_json(made: Backup | NoSnapshot) -> dict[str, Any]:
         "directory": str(made.directory),
         "files": made.file_count,
         "bytes": made.total_bytes,
-        "archive_bytes": made.archive_bytes,
+        "stored_bytes": made.stored_bytes,
         "archive_sha256": made.archive_sha256,
         "skipped": made.skipped_count,
     }
@@ -59,6 +60,6 @@ def _in_words(made: Backup | NoSnapshot) -> str:
         return f"no backup was made: {made.value}"
     return (
         f"{made.backup_id}: {made.file_count} files, {made.total_bytes} bytes in an archive of "
-        f"{made.archive_bytes}, verified; {made.skipped_count} were no files and are listed in "
+        f"{made.stored_bytes}, verified; {made.skipped_count} were no files and are listed in "
         f"{made.manifest_file}"
     )

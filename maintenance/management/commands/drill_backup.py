@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from maintenance.errors import MaintenanceError
+from maintenance.progress import shown_on_terminal
 from maintenance.records import drill_named
 from retention.errors import RetentionError
 
@@ -34,7 +35,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Drill and show what it took."""
         try:
-            done = drill_named(options["backup"], options["scratch"], now=datetime.now(UTC))
+            with shown_on_terminal():
+                done = drill_named(options["backup"], options["scratch"], now=datetime.now(UTC))
         except (MaintenanceError, RetentionError) as error:
             if options["json"]:
                 self.stdout.write(

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from maintenance.errors import MaintenanceError
+from maintenance.progress import shown_on_terminal
 from maintenance.records import restore_named
 from maintenance.restore import Restoration
 from retention.errors import RetentionError
@@ -41,13 +42,14 @@ class Command(BaseCommand):
         """Restore and show what became of the files."""
         only = [from_printable(name).rstrip("/") for name in options["only"]]
         try:
-            restoration = restore_named(
-                options["backup"],
-                options["to"],
-                only=only,
-                overwrite=options["overwrite"],
-                now=datetime.now(UTC),
-            )
+            with shown_on_terminal():
+                restoration = restore_named(
+                    options["backup"],
+                    options["to"],
+                    only=only,
+                    overwrite=options["overwrite"],
+                    now=datetime.now(UTC),
+                )
         except (MaintenanceError, RetentionError) as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"code": error.code, "error": str(error)}))

@@ -9,7 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from maintenance.errors import MaintenanceError
 from maintenance.manifest import Manifest
-from maintenance.records import recheck_backup
+from maintenance.progress import shown_on_terminal
+from maintenance.records import accept_backup, named_backup, recheck_backup
+from scheduling.actions.audit import Operator
 
 
 class Command(BaseCommand):
@@ -20,12 +22,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the backup and the switch."""
         parser.add_argument("backup", metavar="ID|PATH")
+        parser.add_argument(
+            "--accept", action="store_true", help="what is odd about it is right: clean up again"
+        )
         parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, **options: Any) -> None:
         """Verify and show the verdict."""
         try:
-            manifest = recheck_backup(options["backup"], now=datetime.now(UTC))
+            with shown_on_terminal():
+                manifest = recheck_backup(options["backup"], now=datetime.now(UTC))
+            if options["accept"] and (row := named_backup(options["backup"]).row) is not None:
+                accept_backup(row, Operator(actor="command line", door="command"))
         except MaintenanceError as error:
             if options["json"]:
                 self.stdout.write(
@@ -36,6 +44,7 @@ class Command(BaseCommand):
 
 
 def _verdict(manifest: Manifest) -> dict[str, Any]:
+    archive = manifest.totals.stored.archive
     return {
         "verified": True,
         "backup_id": manifest.header.backup_id,
@@ -43,7 +52,8 @@ def _verdict(manifest: Manifest) -> dict[str, Any]:
         "created_at": manifest.header.created_at.isoformat(),
         "files": manifest.totals.file_count,
         "bytes": manifest.totals.total_bytes,
-        "archive_sha256": manifest.totals.archive.sha256,
+        "strategy": manifest.header.strategy,
+        "archive_sha256": archive.sha256 if archive else None,
     }
 
 

@@ -1,0 +1,228 @@
+"""The second maintenance path: copy the files as a tree, then delete what is too old (SPEC E4).
+
+Copies that are linked from an earlier tree share its fate, so each is read once more, in this very
+run, before the file that it stands for is deleted.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.db import DatabaseError
+
+from maintenance.backup import BackupOrder, make_backup
+from maintenance.errors import MaintenanceError, ManifestError, VerificationError
+from maintenance.file_report import BackupResult, Candidate, CleanupResult, MaintenanceReport
+from maintenance.locks import maintenance_lock
+from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.models import Backup
+from maintenance.roots import Roots, checked_roots
+from maintenance.sharing import suspect_sharers
+from maintenance.vouching import Voucher, open_voucher
+from retention.cleaner import RetentionCleaner
+from retention.errors import RetentionError
+from retention.files import BackedUpFile, FoundFile, Kept, Skipped, printable
+from retention.globs import Globs
+from retention.journal import Warrant, settle_deletions
+from retention.policies import FileRetentionPolicy
+from retention.rooted import Descent, open_file
+from retention.scanner import DatasetScanner
+
+NO_BACKUP = "backup_failed"
+NOT_IN_BACKUP = "not_in_backup"
+SUSPECT = "backup_suspect"
+CAME_LATER = "it came while the backup was made: the next run looks at it again"
+NOT_CHOSEN = "not among the files to back up"
+
+
+def run_maintenance(
+    data_root: str | os.PathLike[str],
+    backup_root: str | os.PathLike[str],
+    policy: FileRetentionPolicy,
+    include_backup_globs: Sequence[str] | None = None,
+    *,
+    now: datetime | None = None,
+) -> MaintenanceReport:
+    """Copy what the globs name (None: all), verify, and delete what `policy` lets go at `now`.
+
+    A failed backup is part of the report: then nothing is deleted and each candidate is skipped.
+    Raises PolicyError for globs that are none.
+    """
+    chosen = Globs(["**"] if include_backup_globs is None else include_backup_globs)
+    run = _Run(
+        os.fspath(data_root), os.fspath(backup_root), policy, chosen, now or datetime.now(UTC)
+    )
+    try:
+        roots = checked_roots(data_root, backup_root)
+        with maintenance_lock(roots):
+            run.carry_out(roots)
+    except (MaintenanceError, RetentionError) as error:
+        run.error = str(error)
+    except DatabaseError as error:
+        run.error = f"the database failed: {error}"
+    if run.backup is None:
+        with suppress(RetentionError):  # a root that cannot be listed was told already
+            run.scan(Path(data_root), Path(backup_root))
+    return run.report()
+
+
+@dataclass
+class ChosenByGlobs:
+    """The files of a scan that globs name; the others are listed as left out."""
+
+    scanner: DatasetScanner
+    globs: Globs
+    left_out: list[Skipped] = field(default_factory=list, init=False)
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What is no file, and what the globs leave out."""
+        return [*self.scanner.skipped, *self.left_out]
+
+    def __iter__(self) -> Iterator[FoundFile]:
+        self.left_out.clear()
+        for found in self.scanner:
+            if self.globs.match(found.path):
+                yield found
+            else:
+                self.left_out.append(Skipped(found.path, NOT_CHOSEN))
+
+
+@dataclass
+class _Run:
+    """One run, and what it has come to so far."""
+
+    data_root: str
+    backup_root: str
+    policy: FileRetentionPolicy
+    chosen: Globs
+    now: datetime
+    backup: Backup | None = None
+    candidates: list[FoundFile] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    skipped: list[Kept] = field(default_factory=list)
+    error: str = ""
+
+    def carry_out(self, roots: Roots) -> None:
+        settle_deletions(roots.dataset, at=self.now)
+        scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
+        # Once a file is deleted on its strength, a backup is no longer one of several copies.
+        purpose = Purpose.EXPIRED if self._any_expired(scanner) else Purpose.SNAPSHOT
+        self.backup = self._back_up(roots, scanner, purpose)
+        self.scan(roots.dataset, roots.backup)
+        if self.candidates:
+            self._clean(roots, self.backup)
+
+    def scan(self, data_root: Path, backup_root: Path) -> None:
+        """Find the candidates; raise RootUnusableError."""
+        scanner = DatasetScanner(data_root, exclude=backup_root)
+        self.candidates = [found for found in scanner if self._is_expired(found)]
+
+    def report(self) -> MaintenanceReport:
+        days = self.policy.ttl_days
+        backup = self.backup
+        return MaintenanceReport(
+            backup=BackupResult(
+                success=backup is not None,
+                backup_root=self.backup_root,
+                manifest_path=str(backup.manifest_file) if backup else None,
+                error="" if backup else self.error,
+            ),
+            candidates=[
+                Candidate(found.path, f"older than {days} days") for found in self.candidates
+            ],
+            cleanup=CleanupResult(
+                success=not self.error,
+                deleted=self.deleted,
+                skipped=self.skipped
+                if backup
+                else [Kept(found.path, NO_BACKUP) for found in self.candidates],
+                error=self.error,
+            ),
+        )
+
+    def _is_expired(self, found: FoundFile) -> bool:
+        return self.policy.is_expired(found.path, found.mtime_ns, now=self.now)
+
+    def _any_expired(self, scanner: DatasetScanner) -> bool:
+        return any(self._is_expired(found) for found in scanner)
+
+    def _back_up(self, roots: Roots, scanner: DatasetScanner, purpose: Purpose) -> Backup:
+        order = BackupOrder(
+            roots=roots,
+            purpose=purpose,
+            now=self.now,
+            strategy=Strategy.FILE,
+            base=_base(roots),
+        )
+        return make_backup(ChosenByGlobs(scanner, self.chosen), order)
+
+    def _clean(self, roots: Roots, backup: Backup) -> None:
+        if backup.anomaly:
+            self.error = backup.suspicion
+            self.skipped = [Kept(found.path, SUSPECT) for found in self.candidates]
+            return
+        if backup.purpose != Purpose.EXPIRED:
+            self.skipped = [Kept(found.path, CAME_LATER) for found in self.candidates]
+            return
+        manifest = Manifest.read(backup.manifest_file)
+        if manifest.sha256 != backup.manifest_sha256:
+            raise VerificationError(f"{backup.backup_id} changed after it was verified")
+        warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
+        cleaner = RetentionCleaner(roots.dataset, warrant, deleted=self.deleted.append)
+        try:
+            with open_voucher(manifest) as voucher:
+                cleaner.delete(self._still_copied(voucher))
+        except VerificationError as error:
+            backup.note(state=Backup.State.FAILED, error=str(error))
+            suspect_sharers(backup, error.path)
+            raise
+        finally:
+            self.skipped += cleaner.report.kept
+            done = {*self.deleted, *(item.path for item in self.skipped)}
+            left = [found.path for found in self.candidates if found.path not in done]
+            self.skipped += [Kept(path, SUSPECT) for path in left]
+
+    def _still_copied(self, voucher: Voucher) -> Iterator[BackedUpFile]:
+        """Yield the candidates that the backup holds; raise VerificationError for a bad copy."""
+        for found in self.candidates:
+            listed = voucher.listed(found.path)
+            if listed is None:
+                self.skipped.append(Kept(found.path, NOT_IN_BACKUP))
+            else:
+                _require_whole(voucher.tree, listed)
+                yield listed
+
+
+def _base(roots: Roots) -> Manifest | None:
+    """Return the newest verified tree of this dataset, whose copies a new one may link."""
+    trees = Backup.objects.below(roots.backup).of(roots.dataset).trees()
+    row = trees.verified().newest_first().first()
+    if row is None or not row.is_intact:
+        return None
+    try:
+        manifest = Manifest.read(row.manifest_file)
+    except ManifestError:
+        return None
+    return manifest if manifest.sha256 == row.manifest_sha256 else None
+
+
+def _require_whole(tree: Descent, listed: BackedUpFile) -> None:
+    """Read a copy that other trees have as well; what was copied in this run was read back."""
+    named = f"the copy of {printable(listed.path)!r}"
+    try:
+        parent, name = tree.parent_of(listed.path)
+        with open_file(parent, name) as handle, os.fdopen(handle, "rb", closefd=False) as file:
+            if os.fstat(handle).st_nlink == 1:
+                return
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VerificationError(
+            f"{named} cannot be read: {error.strerror}", path=listed.path
+        ) from error
+    if sha256 != listed.sha256:
+        raise VerificationError(f"{named} is not what was copied", path=listed.path)
