@@ -56,6 +56,7 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         "created_at",
         "verified_at",
         "drilled_at",
+        "copied_at",
     )
     list_filter = ("state", "strategy", "purpose", "created_at")
     search_fields = ("backup_id", "archive_sha256", "source_root")

@@ -7,6 +7,7 @@ MaintenanceError
 │   ├── SourceChangedError    a file would not hold still while it was read
 │   └── SourceUnreadableError a file or directory could not be read
 ├── EncryptionError       the key of encrypted backups is missing, or is no key
+├── RemoteError           the place of the copies cannot be used, or has no such copy
 ├── BackupNotFoundError   no backup has that id or path
 ├── ManifestError         a manifest is damaged, edited or of an unknown format
 ├── VerificationError     a backup is not what its manifest says
@@ -55,6 +56,12 @@ class EncryptionError(MaintenanceError):
     """An archive cannot be encrypted or decrypted."""
 
     code = "encryption"
+
+
+class RemoteError(MaintenanceError):
+    """The place of the copies cannot be used, or has no such copy."""
+
+    code = "remote_failed"
 
 
 class BackupNotFoundError(MaintenanceError):

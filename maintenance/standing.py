@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from maintenance.copies import copy_backups
 from maintenance.errors import MaintenanceFailedError, RootsError
 from maintenance.locks import maintenance_lock
 from maintenance.models import Backup, current_keeping
@@ -22,9 +23,10 @@ KEPT_SHOWN = 20  # a run's result is small; the command and the log tell the res
 def back_up_and_maintain(*, snapshot_every: timedelta = SNAPSHOT_EVERY) -> dict[str, Any]:
     """Run SPEC E3 on DATASET_ROOT; before it, copy all of it if that is due and it changed.
 
-    Returns `{"snapshot": backup id or None, "no_snapshot_because": "" or words,
-    "removed_snapshots": n, "maintenance": E3 with its first 20 kept files, or None}`. Raises
-    MaintenanceError, PolicyError: a failure is the run's failure.
+    After it, copy what is new to OPS_BACKUP_COPY_URL, if that is set. Returns `{"snapshot": backup
+    id or None, "no_snapshot_because": "" or words, "removed_snapshots": n, "copied": n,
+    "maintenance": E3 with its first 20 kept files, or None}`. Raises MaintenanceError, PolicyError:
+    a failure is the run's failure.
     """
     now = datetime.now(UTC)
     if _is_waiting_for_data():
@@ -36,7 +38,7 @@ def back_up_and_maintain(*, snapshot_every: timedelta = SNAPSHOT_EVERY) -> dict[
     )
     if result["status"] == "backup_failed":
         raise MaintenanceFailedError(failure_in_words(result))
-    return _summary(snapshot, removed=removed, maintenance=shortened(result))
+    return _summary(snapshot, removed=removed, maintenance=shortened(result), copied=_copied(now))
 
 
 def _is_waiting_for_data() -> bool:
@@ -58,13 +60,27 @@ def _snapshot(now: datetime, every: timedelta) -> tuple[Backup | NoSnapshot, int
     return snapshot, len(removed)
 
 
+def _copied(now: datetime) -> int:
+    if not settings.OPS_BACKUP_COPY_URL:
+        return 0
+    copied = copy_backups(now=now)
+    if copied.failed:
+        raise MaintenanceFailedError(copied.in_words())
+    return len(copied.backups)
+
+
 def _summary(
-    snapshot: Backup | NoSnapshot, *, removed: int, maintenance: dict[str, Any] | None
+    snapshot: Backup | NoSnapshot,
+    *,
+    removed: int,
+    maintenance: dict[str, Any] | None,
+    copied: int = 0,
 ) -> dict[str, Any]:
     return {
         "snapshot": snapshot.backup_id if isinstance(snapshot, Backup) else None,
         "no_snapshot_because": "" if isinstance(snapshot, Backup) else snapshot.value,
         "removed_snapshots": removed,
+        "copied": copied,
         "maintenance": maintenance,
     }
 

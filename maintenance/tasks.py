@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 
+from maintenance import copies
 from maintenance.coordinator import run_maintenance
 from maintenance.errors import MaintenanceFailedError
 from maintenance.models import Backup
@@ -64,6 +65,15 @@ def verify_backup(backup_id: str = "") -> dict[str, Any]:
         return {"backup_id": None}
     manifest = recheck_backup(backup_id, now=datetime.now(UTC))
     return {"backup_id": backup_id, "files": manifest.totals.file_count}
+
+
+@shared_task
+def copy_backups() -> dict[str, Any]:
+    """Copy what is not copied yet to OPS_BACKUP_COPY_URL; raise MaintenanceFailedError."""
+    copied = copies.copy_backups(now=datetime.now(UTC))
+    if copied.failed:
+        raise MaintenanceFailedError(copied.in_words())
+    return {"copied": copied.backups, "sent_bytes": copied.sent_bytes}
 
 
 @shared_task

@@ -23,7 +23,10 @@ from scheduling.redaction import RedactionError, Redactor
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"real": 8095, "mock": 9095}
-SECRETS = ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SENTRY_DSN", "OPS_FLOWER_URL")
+SECRETS = (
+    *("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SENTRY_DSN", "OPS_FLOWER_URL"),
+    "OPS_BACKUP_COPY_URL",
+)
 ENV_FILE = "OPS_ENV_FILE"
 
 
@@ -64,6 +67,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_STOP_SECONDS: float | None = Field(default=None, ge=0, le=86_400)
     OPS_FLOWER_URL: SecretStr | None = None
     OPS_BACKUP_AGE_KEY_FILE: Path | None = None
+    OPS_BACKUP_COPY_URL: SecretStr | None = None
     OPS_REDACTION_PATTERNS: Json[list[str]] = []
     OPS_REDACTION_PLACEHOLDER: str = Field(default="[REDACTED]", min_length=1)
     OPS_REDACTION_KEEP_HASHES: bool = False

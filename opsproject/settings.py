@@ -65,6 +65,7 @@ ETEDA_DIR = OPS_DATA_DIR / "eteda"  # the sheet and the journal
 DATASET_ROOT = OPS_DATA_DIR / "dataset"  # what backup_maintenance guards
 BACKUP_ROOT = OPS_DATA_DIR / "backups"
 OPS_BACKUP_AGE_KEY_FILE = ENV.OPS_BACKUP_AGE_KEY_FILE
+OPS_BACKUP_COPY_URL = ENV.OPS_BACKUP_COPY_URL and ENV.OPS_BACKUP_COPY_URL.get_secret_value()
 RESTORE_ROOT = OPS_DATA_DIR / "restored"  # what the admin has restored to be looked at
 
 

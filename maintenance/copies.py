@@ -1,0 +1,88 @@
+"""Keeps copies of backups elsewhere, and brings them back where the backup root was lost."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from maintenance.errors import MaintenanceError, RemoteError
+from maintenance.layout import MANIFEST_NAME, discard, sequence_of
+from maintenance.locks import backup_lock
+from maintenance.manifest import Manifest
+from maintenance.models import Backup
+from maintenance.remote import SETTING, Remote
+from maintenance.verify import verify_backup
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Copied:
+    """What was copied, how many bytes went, and what could not be copied and why."""
+
+    backups: list[str] = field(default_factory=list)
+    sent_bytes: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def in_words(self) -> str:
+        """Return what could not be copied, and why."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
+
+
+def current_remote() -> Remote:
+    """Return the place that the setting names; raise RemoteError, also where it names none."""
+    url = settings.OPS_BACKUP_COPY_URL
+    if not url:
+        raise RemoteError(f"{SETTING} names no place for copies: set it, s3://bucket/path say")
+    return Remote(url)
+
+
+def copy_backups(*, now: datetime) -> Copied:
+    """Copy the backups that are whole and not copied yet, the oldest first.
+
+    One that cannot be copied stops no other. Raises RemoteError where the place cannot be used.
+    """
+    remote, copied = current_remote(), Copied()
+    waiting = Backup.objects.present().exclude(state=Backup.State.FAILED).filter(copied_at=None)
+    for row in waiting.order_by("sequence"):
+        try:
+            manifest = Manifest.read(row.manifest_file)
+            if manifest.sha256 != row.manifest_sha256:
+                raise RemoteError("its manifest is not the one that was recorded")
+            copied.sent_bytes += remote.put(manifest)
+        except MaintenanceError as error:
+            copied.failed[row.backup_id] = str(error)
+            named = {"backup_id": row.backup_id, "error": str(error)}
+            log.warning("backup_not_copied", extra=named)
+            continue
+        row.note(copied_at=now)
+        copied.backups.append(row.backup_id)
+        log.info("backup_copied", extra={"backup_id": row.backup_id})
+    return copied
+
+
+def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
+    """Bring a copy back into the backup root, verify it, and give it its row again.
+
+    Raises RemoteError, RootBusyError, or VerificationError, and then it is not there.
+    """
+    with backup_lock(backup_root):
+        directory = backup_root / backup_id
+        if directory.exists():
+            raise RemoteError(f"{str(directory)!r} is there already: verify that")
+        fetched = current_remote().fetch(backup_id, backup_root)
+        try:
+            manifest = verify_backup(fetched / MANIFEST_NAME)
+        except MaintenanceError:
+            discard(fetched)
+            raise
+        row = Backup.of(manifest, sequence=sequence_of(backup_id))
+        known = Backup.objects.filter(backup_id=backup_id).first()
+        if known is not None:
+            row.pk, row.anomaly = known.pk, known.anomaly
+        row.state, row.verified_at, row.copied_at = row.state_if_whole, now, now
+        row.save()
+    log.info("backup_fetched", extra={"backup_id": backup_id})
+    return row
