@@ -43,9 +43,10 @@ class ArchiveWriter:
 
         Raises SourceChangedError if it does not hold still, SourceUnreadableError, OSError.
         """
-        with open_live(source, path) as live:
-            if live is None:
-                return None
+        live = open_live(source, path)
+        if live is None:
+            return None
+        with live:
             self._tar.add(path, live.status, live.chunks())
             return live.listed()
 

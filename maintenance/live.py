@@ -4,52 +4,63 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Self
 
 from maintenance.errors import SourceChangedError, SourceUnreadableError
-from maintenance.streams import CHUNK_BYTES, HashingSource
+from maintenance.hashing import Sha256
+from maintenance.streams import CHUNK_BYTES
 from retention.files import BackedUpFile, FoundFile, printable
 from retention.rooted import FILE, Descent
 
 NO_FILE_ANY_MORE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 
 
-class LiveFile(HashingSource):
-    """A live file that is open; what cannot be read is told from a disk that is full."""
+class LiveFile:
+    """A live file that is open for reading; what cannot be read is told from a disk that is full.
 
-    def __init__(self, file: BinaryIO, path: str, status: os.stat_result) -> None:
-        super().__init__(file)
+    As a context manager it closes itself.
+    """
+
+    def __init__(self, handle: int, path: str, status: os.stat_result) -> None:
         self.status = status
+        self._handle = handle
         self._path = path
+        self._digest = Sha256()
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Return `size` bytes; raise SourceChangedError where there are fewer, SourceUnreadable."""
-        try:
-            data = super().read(size)
-        except OSError as error:
-            raise SourceUnreadableError(_cannot_be_read(self._path, error)) from error
-        if len(data) < size:
-            raise SourceChangedError(f"{printable(self._path)!r} became shorter while it was read")
-        return data
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._handle)
 
     def chunks(self) -> Iterator[bytes]:
-        """Read all of it, and no more than it had when it was opened."""
+        """Read all of it, and no more than it had when it was opened.
+
+        Raises SourceChangedError where that is there no more, SourceUnreadableError.
+        """
         left = self.status.st_size
         while left:
-            yield self.read(min(left, CHUNK_BYTES))
-            left = self.status.st_size - self.size_bytes
+            try:
+                chunk = os.read(self._handle, min(left, CHUNK_BYTES))
+            except OSError as error:
+                raise SourceUnreadableError(_cannot_be_read(self._path, error)) from error
+            if not chunk:
+                raise SourceChangedError(
+                    f"{printable(self._path)!r} became shorter while it was read"
+                )
+            self._digest.update(chunk)
+            left -= len(chunk)
+            yield chunk
 
     def listed(self) -> BackedUpFile:
         """Return what a manifest lists of it, once all was read; raise SourceChangedError."""
-        if _state(self.status) != _state(os.fstat(self._file.fileno())):
+        if _state(self.status) != _state(os.fstat(self._handle)):
             raise SourceChangedError(f"{printable(self._path)!r} changed while it was read")
-        return listed(self._path, self.status, self.sha256)
+        return listed(self._path, self.status, self._digest.hexdigest())
 
 
-@contextmanager
-def open_live(source: Descent, path: str) -> Iterator[LiveFile | None]:
-    """Yield the file at `path` of a dataset; None if it is gone or no regular file any more.
+def open_live(source: Descent, path: str) -> LiveFile | None:
+    """Open the file at `path` of a dataset; None if it is gone or no regular file any more.
 
     Raises SourceUnreadableError.
     """
@@ -58,18 +69,13 @@ def open_live(source: Descent, path: str) -> Iterator[LiveFile | None]:
         handle = os.open(name, FILE, dir_fd=parent)
     except OSError as error:
         if error.errno in NO_FILE_ANY_MORE:
-            yield None
-            return
+            return None
         raise SourceUnreadableError(_cannot_be_read(path, error)) from error
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            yield None
-            return
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            yield LiveFile(file, path, status)
-    finally:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
+        return None
+    return LiveFile(handle, path, status)
 
 
 def listed(path: str, status: os.stat_result, sha256: str) -> BackedUpFile:

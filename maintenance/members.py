@@ -2,18 +2,18 @@
 
 import os
 import stat
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 from maintenance.compression import DAMAGED, Compression
 from maintenance.encryption import SUFFIX, require_key
 from maintenance.errors import EncryptionError, VerificationError
 from maintenance.manifest import ArchiveFacts, Manifest
 from maintenance.streams import CHUNK_BYTES, HashingSource
+from maintenance.tar import TarReader
 from retention.errors import RootUnusableError
 from retention.files import printable
 from retention.rooted import Descent, open_file, open_root
@@ -56,27 +56,20 @@ def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterato
             source = HashingSource(file)
             plain = opened.enter_context(key.decrypting(source)) if key else source
             stream = opened.enter_context(Compression.of(path.name).reader(plain))
-            yield _archived(cast("BinaryIO", stream))
+            yield _archived(cast("IO[bytes]", stream))
             while stream.read(CHUNK_BYTES):  # what follows the tar must decompress as well
                 pass
             source.drain()
-    except (tarfile.TarError, ValueError, EncryptionError, *DAMAGED) as error:
+    except (ValueError, EncryptionError, *DAMAGED) as error:
         raise VerificationError(f"{str(path)!r} is damaged: {error}") from error
     if (source.size_bytes, source.sha256) != (archive.size_bytes, archive.sha256):
         raise VerificationError(f"{str(path)!r} has not the hash of its manifest")
 
 
-def _archived(stream: BinaryIO) -> Iterator[Member]:
-    with tarfile.open(
-        fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
-        while (member := tar.next()) is not None:
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None:
-                raise VerificationError(f"{printable(member.name)!r} is no regular file")
-            with content:
-                yield Member(member.name, member.size, partial(_chunks, content))
-            tar.members = []  # type: ignore[attr-defined]  # it would remember all it ever read
+def _archived(stream: IO[bytes]) -> Iterator[Member]:
+    tar = TarReader(stream)
+    for path, size in tar:
+        yield Member(path, size, tar.chunks)
 
 
 @contextmanager

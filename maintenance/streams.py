@@ -1,12 +1,13 @@
 """Files that are hashed while they are written or read."""
 
-import hashlib
 import io
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from maintenance.hashing import Sha256
 
 CHUNK_BYTES = 1 << 20
 ZEROS = bytes(CHUNK_BYTES)
@@ -18,7 +19,7 @@ class HashingSink(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = path.open("xb", buffering=CHUNK_BYTES)
-        self._digest = hashlib.sha256()
+        self._digest = Sha256()
         self._abandoned = False
         self.size_bytes = 0
 
@@ -60,7 +61,7 @@ class HashingSource(io.RawIOBase):
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
-        self._digest = hashlib.sha256()
+        self._digest = Sha256()
         self.size_bytes = 0
 
     @property

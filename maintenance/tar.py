@@ -1,14 +1,15 @@
-"""Writes a GNU tar, whose headers take any bytes as a name, any length and any time.
+"""Writes and reads a GNU tar of regular files, as any bytes are a name to it, and any length.
 
-The headers are put together here, because `tarfile` needs ten times as long for one as the kernel
-for a small file. Those of long names and large numbers are left to it. Stock tar reads all of it.
+The headers are put together and taken apart here, because `tarfile` needs ten times as long for one
+as the kernel for a small file. Those of long names and large numbers are left to it. Stock tar
+reads all of it; of what is no regular file the reader wants nothing to know.
 """
 
 import os
 import stat
 import tarfile
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import IO, Protocol
 
 from maintenance.streams import CHUNK_BYTES
 
@@ -21,6 +22,11 @@ MOST_ID = 8**7
 REST = b"0" + bytes(100) + b"ustar  \0" + bytes(32 + 32) + bytes(8 + 8) + bytes(155 + 12)
 SUM_OF_REST = sum(REST) + 8 * ord(" ")  # the checksum counts as spaces
 PADDING = [bytes(-length % BLOCK) for length in range(BLOCK)]
+LONG_NAME = b"L"  # the type of a member whose content is the next one's name
+REGULAR = {b"0", b"\0"}
+MAGIC = b"ustar  \0"
+END = bytes(BLOCK)
+LONGEST_NAME = 1 << 20
 
 
 class Sink(Protocol):
@@ -90,3 +96,67 @@ def _by_tarfile(path: str, status: os.stat_result) -> bytes:
     member.mode = stat.S_IMODE(status.st_mode)
     member.uid, member.gid = status.st_uid, status.st_gid
     return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+class TarError(ValueError):
+    """It is no tar as it is written here: cut short, damaged, or with what is no regular file."""
+
+
+class TarReader:
+    """Reads such a tar from a stream, member by member; raises TarError."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._left = self._padding = 0  # of the present member
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """Yield the path and the bytes of each member; ask for its `chunks` before the next one."""
+        name = b""
+        while (head := self._exactly(BLOCK)) != END:
+            kind, size = _checked(head), _number(head[124:136])
+            if kind == LONG_NAME and size <= LONGEST_NAME:
+                name = self._exactly(size + -size % BLOCK)[:size].rstrip(b"\0")
+                continue
+            path = (name or head[:NAME_BYTES].partition(b"\0")[0]).decode(
+                "utf-8", "surrogateescape"
+            )
+            if kind not in REGULAR:
+                raise TarError(f"{path!r} is no regular file")
+            self._left, self._padding = size, -size % BLOCK
+            yield path, size
+            for _ in self.chunks():
+                pass
+            self._exactly(self._padding)
+            name = b""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the present member on, to its end."""
+        while self._left:
+            chunk = self._exactly(min(self._left, CHUNK_BYTES))
+            self._left -= len(chunk)
+            yield chunk
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._source.read(size)
+        while len(data) < size:
+            more = self._source.read(size - len(data))
+            if not more:
+                raise TarError("the archive is cut short")
+            data += more
+        return data
+
+
+def _checked(head: bytes) -> bytes:
+    """Return the type of a header whose checksum is right."""
+    if head[257:265] != MAGIC or _number(head[148:156]) != sum(head) - sum(head[148:156]) + 256:
+        raise TarError("a header of the archive is damaged")
+    return head[156:157]
+
+
+def _number(field: bytes) -> int:
+    if field[0] == 0x80:  # noqa: PLR2004 what does not fit into octal digits is binary
+        return int.from_bytes(field[1:], "big")
+    try:
+        return int(field.rstrip(b"\0 ") or b"0", 8)
+    except ValueError as error:
+        raise TarError("a header of the archive is damaged") from error

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from maintenance.errors import RestoreError
+from maintenance.hashing import Sha256
 from maintenance.members import Member
 from maintenance.streams import write_new
 from retention.errors import PathEscapeError
@@ -115,7 +116,7 @@ def _is_there(parent: int, name: str, listed: BackedUpFile) -> bool:
 
 def _copy(parent: int, private: str, listed: BackedUpFile, member: Member) -> None:
     """Write the content, synced; raise RestoreError if it is not what the manifest lists."""
-    digest = hashlib.sha256()
+    digest = Sha256()
     handle = os.open(private, NEW_FILE, 0o600, dir_fd=parent)
     with os.fdopen(handle, "wb") as file:
         write_new(file, _hashed(member.chunks(), digest))
@@ -130,7 +131,7 @@ def _copy(parent: int, private: str, listed: BackedUpFile, member: Member) -> No
         os.fsync(file.fileno())
 
 
-def _hashed(chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+def _hashed(chunks: Iterator[bytes], digest: Sha256) -> Iterator[bytes]:
     for chunk in chunks:
         digest.update(chunk)
         yield chunk

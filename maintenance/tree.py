@@ -93,14 +93,15 @@ class TreeWriter:
         return True
 
     def _copied(self, source: Descent, path: str) -> BackedUpFile | None:
-        with open_live(source, path) as live:
-            if live is None:
-                return None
+        live = open_live(source, path)
+        if live is None:
+            return None
+        with live:
             parent, name = self._into.parent_of(path)
             with os.fdopen(os.open(name, NEW_FILE, 0o600, dir_fd=parent), "wb") as copy:
                 write_new(copy, live.chunks())
                 os.fchmod(copy.fileno(), READ_ONLY)
                 os.utime(copy.fileno(), ns=(live.status.st_mtime_ns, live.status.st_mtime_ns))
                 os.fsync(copy.fileno())
-            self._stored_bytes += live.size_bytes
+            self._stored_bytes += live.status.st_size
             return live.listed()

@@ -1,11 +1,11 @@
 """Reads a backup back against its manifest, in one pass: every file, and nothing else in it."""
 
-import hashlib
 from itertools import zip_longest
 from pathlib import Path
 
 from maintenance import progress
 from maintenance.errors import VerificationError
+from maintenance.hashing import Sha256
 from maintenance.manifest import Manifest
 from maintenance.members import Member, open_members
 from retention.files import BackedUpFile, printable
@@ -44,7 +44,7 @@ def _agree(listed: BackedUpFile, stored: Member, trust_shared: bool) -> bool:  #
         return False
     if stored.shared and trust_shared:
         return True
-    digest = hashlib.sha256()
+    digest = Sha256()
     for chunk in stored.chunks():
         digest.update(chunk)
     return digest.hexdigest() == listed.sha256

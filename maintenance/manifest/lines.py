@@ -23,6 +23,8 @@ from retention.files import BackedUpFile, FoundFile
 
 T = TypeVar("T")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+OWNER = 2  # a user's id and a group's
+_decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
-                fields = json.loads(raw)
+                fields = _decode(raw.decode())
                 if not isinstance(fields, dict):
                     raise ManifestError(f"{str(path)!r} line {number} is no JSON object")
                 yield Line(path, number, raw, fields)
@@ -85,20 +87,27 @@ def as_header(fields: Mapping[str, Any]) -> Header:
 
 def as_file(fields: Mapping[str, Any]) -> BackedUpFile:
     """Return what a file line states; raise KeyError, TypeError or ValueError."""
-    found = FoundFile(
-        _text(fields["path"]),
-        _count(fields["size"]),
-        _whole(fields["mtime_ns"]),
-        _count(fields["inode"]),
-    )
-    owner, ctime_ns = fields.get("owner"), fields.get("ctime_ns")
+    size, mtime_ns, inode = fields["size"], fields["mtime_ns"], fields["inode"]
+    mode, owner = fields.get("mode", 0o600), fields.get("owner")
+    ctime_ns = fields.get("ctime_ns")
+    counts = (size, inode, mode, *(owner or ()))
+    # In one go: there are as many lines as files.
+    if not all(type(value) is int for value in (*counts, mtime_ns, ctime_ns or 0)):
+        raise TypeError("a number is none")
+    if min(counts) < 0 or (owner is not None and len(owner) != OWNER):
+        raise ValueError("a number is below 0, or an owner is none")
     return BackedUpFile(
-        found,
+        FoundFile(_text(fields["path"]), size, mtime_ns, inode),
         _sha256(fields["sha256"]),
-        mode=stat.S_IMODE(_count(fields.get("mode", 0o600))),
-        owner=None if owner is None else (_count(owner[0]), _count(owner[1])),
-        ctime_ns=None if ctime_ns is None else _whole(ctime_ns),
+        stat.S_IMODE(mode),
+        None if owner is None else (owner[0], owner[1]),
+        ctime_ns,
     )
+
+
+def size_of(fields: Mapping[str, Any]) -> int:
+    """Return the bytes that a file line states; raise KeyError, TypeError or ValueError."""
+    return _count(fields["size"])
 
 
 def as_totals(fields: Mapping[str, Any]) -> Totals:

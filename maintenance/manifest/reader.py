@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from maintenance.errors import ManifestError
-from maintenance.manifest.lines import Line, as_file, as_header, as_totals, read_lines
+from maintenance.manifest.lines import Line, as_file, as_header, as_totals, read_lines, size_of
 from maintenance.manifest.values import TREE_NAME, Header, Strategy, Totals
 from retention.files import BackedUpFile
 
@@ -23,7 +23,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Check every line of the file at `path`; raise ManifestError saying what is wrong."""
+        """Check the file at `path`, sums and hash; raise ManifestError saying what is wrong."""
         lines = read_lines(path)
         first = next(lines, None)
         if first is None:
@@ -74,7 +74,7 @@ class _Sums:
         self.add_raw(line.raw)
         if line.kind == "file":
             self.file_count += 1
-            self.total_bytes += line.parsed(as_file).found.size_bytes
+            self.total_bytes += line.parsed(size_of)
         elif line.kind == "skipped":
             self.skipped_count += 1
         else:

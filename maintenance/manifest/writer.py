@@ -9,6 +9,8 @@ from maintenance.manifest.values import FORMAT, Header, Stored
 from maintenance.streams import HashingSink
 from retention.files import BackedUpFile, Skipped
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class ManifestWriter:
     """Writes a new manifest file, which is none before `finish`; raises OSError (disk full)."""
@@ -78,4 +80,4 @@ class ManifestWriter:
         return self._sink.sha256
 
     def _line(self, **fields: Any) -> None:
-        self._sink.write(json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n")
+        self._sink.write(_encode(fields).encode("ascii") + b"\n")

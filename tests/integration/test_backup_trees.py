@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ def test_what_did_not_change_is_linked_and_not_read(
 ) -> None:
     read: list[str] = []
 
-    def noted(source: Descent, path: str) -> AbstractContextManager[LiveFile | None]:
+    def noted(source: Descent, path: str) -> LiveFile | None:
         read.append(path)
         return open_live(source, path)
 

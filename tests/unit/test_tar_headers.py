@@ -1,14 +1,16 @@
 """Our tar headers are, byte for byte, what tarfile makes of the same facts."""
 
+import io
 import os
 import subprocess
 import tarfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maintenance.tar import TarWriter, header
+from maintenance.tar import TarError, TarReader, TarWriter, header
 
 
 def status_of(*, mode: int, ids: tuple[int, int], size: int, mtime: int) -> os.stat_result:
@@ -56,3 +58,59 @@ def test_stock_tar_lists_and_checks_what_was_written(tmp_path: Path) -> None:
     for name, content in contents.items():
         taken = subprocess.run(["tar", "-xOf", archive, name], capture_output=True, check=True)
         assert taken.stdout == content
+
+
+@given(
+    st.dictionaries(NAMES, st.binary(max_size=3_000), max_size=8),
+    st.integers(1, 700),
+)
+def test_what_was_written_is_read_back_however_the_stream_is_cut(
+    contents: dict[str, bytes], at_once: int
+) -> None:
+    tar = written(contents)
+    reader = TarReader(Dribbling(tar, at_once))
+    read = {path: (size, b"".join(reader.chunks())) for path, size in reader}
+    assert read == {name: (len(content), content) for name, content in contents.items()}
+    assert [path for path, _ in TarReader(io.BytesIO(tar))] == list(contents)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, b"x", b"g"])
+def test_what_is_no_regular_file_is_refused(kind: bytes) -> None:
+    member = tarfile.TarInfo("evil")
+    member.type, member.linkname = kind, "/etc/passwd"
+    tar = member.tobuf(tarfile.GNU_FORMAT) + bytes(1_024)
+    with pytest.raises(TarError, match=r"'evil/?' is no regular file"):
+        list(TarReader(io.BytesIO(tar)))
+
+
+def test_what_is_cut_short_or_damaged_is_refused() -> None:
+    tar = written({"a": b"x" * 600, "n" * 200: b"y"})
+    for end in (0, 100, 512, 1_000, 1_536, 2_100):
+        with pytest.raises(TarError, match="cut short"):
+            list(TarReader(io.BytesIO(tar[:end])))
+    for place in (0, 100, 124, 148, 156, 257):
+        damaged = tar[:place] + bytes([tar[place] ^ 1]) + tar[place + 1 :]
+        with pytest.raises(TarError, match="damaged"):
+            list(TarReader(io.BytesIO(damaged)))
+
+
+class Dribbling(io.BytesIO):
+    """Gives fewer bytes than it is asked for, as a decompressor may."""
+
+    def __init__(self, data: bytes, at_once: int) -> None:
+        super().__init__(data)
+        self._at_once = at_once
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        return super().read(min(size, self._at_once))
+
+
+def written(contents: dict[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    writer = TarWriter(sink)
+    for name, content in contents.items():
+        status = status_of(mode=0o640, ids=(0, 0), size=len(content), mtime=7)
+        writer.add(name, status, [content])
+    writer.finish()
+    return sink.getvalue()

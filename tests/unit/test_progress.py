@@ -1,0 +1,30 @@
+"""How far a command is, is shown on a terminal and nowhere else."""
+
+import os
+import pty
+import subprocess
+import sys
+
+SCRIPT = """
+from maintenance import progress
+with progress.shown_on_terminal():
+    progress.begin("verifying", 2048)
+    progress.advance(1024)
+    progress.advance(1024)
+progress.advance(1)
+"""
+
+
+def test_a_terminal_is_shown_what_is_done_and_how_far_it_is() -> None:
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", SCRIPT], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "verifying" in shown
+    assert "2.00k" in shown
+
+
+def test_a_file_is_shown_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
