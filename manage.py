@@ -57,7 +57,8 @@ def restart_under_uv(arguments: list[str]) -> NoReturn:
             "clone the repository into a directory of your own"
         )
     uv = find_uv() or fetch_uv()
-    say("Starting again under uv, which installs what uv.lock lists into .venv/ (once).")
+    if not ENVIRONMENT.is_dir():
+        say("Starting again under uv, which installs what uv.lock lists into .venv/ (once).")
     command = [uv, "run", "--project", str(CHECKOUT)]
     if not (ENVIRONMENT / "pyvenv.cfg").is_file():
         command += ["--python", sys.executable]  # an environment that is there keeps its Python
@@ -71,7 +72,8 @@ def find_uv() -> str | None:
     for candidate in (shutil.which("uv"), shutil.which("uv", path=str(BOOTSTRAP / "uv" / "bin"))):
         # A pyenv shim stands on PATH even where no uv is behind it, so it is asked.
         if candidate and succeeds([candidate, "--version"], stdout=subprocess.DEVNULL):
-            say(f"{sys.executable} has no Django and Celery; {candidate} is there to get them.")
+            if not ENVIRONMENT.is_dir():
+                say(f"{sys.executable} has no Django and Celery; {candidate} is there to get them.")
             return candidate
     return None
 
@@ -145,8 +147,19 @@ def run_django(arguments: list[str]) -> None:
     except OperationalError as error:
         if "--traceback" in arguments:
             raise
-        reason = " ".join(str(error).split())
-        refuse(f"the database refuses ({reason}): check DATABASE_URL, and run `manage.py migrate`")
+        refuse(
+            f"the database {database_in_words()} refuses ({' '.join(str(error).split())}): check "
+            "DATABASE_URL and OPS_DATA_DIR, and run `manage.py migrate`"
+        )
+
+
+def database_in_words() -> str:
+    """Say which database it is, without its password."""
+    from django.conf import settings  # noqa: PLC0415
+
+    database = settings.DATABASES["default"]
+    host = f" at {database['HOST']}" if database.get("HOST") else ""
+    return f"{database['NAME']}{host}"
 
 
 def become(command: list[str], environment: dict[str, str]) -> NoReturn:

@@ -6,7 +6,7 @@ import os
 import sys
 import zlib
 from enum import StrEnum
-from typing import IO
+from typing import IO, cast
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -14,7 +14,7 @@ else:
     from backports import zstd
 
 WORKERS = min(2, os.cpu_count() or 1)  # a backup is not all that the machine has to do
-ZSTD_OPTIONS = {
+ZSTD_OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.checksum_flag: 1,
     zstd.CompressionParameter.nb_workers: WORKERS,
     zstd.CompressionParameter.job_size: 1 << 20,  # of each worker: the default takes 60 MB more
@@ -32,7 +32,7 @@ class Compression(StrEnum):
         """Return a stream that compresses into `sink`."""
         if self is Compression.GZIP:
             return gzip.GzipFile(fileobj=sink, mode="wb", mtime=0)
-        return zstd.ZstdFile(sink, "wb", options=ZSTD_OPTIONS)
+        return zstd.ZstdFile(cast("IO[bytes]", sink), "wb", options=ZSTD_OPTIONS)
 
     def reader(self, source: IO[bytes] | io.RawIOBase) -> gzip.GzipFile | zstd.ZstdFile:
         """Return a stream that decompresses `source`; it raises one of DAMAGED, or OSError."""

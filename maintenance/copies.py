@@ -33,7 +33,7 @@ class Copied:
 
 def current_remote() -> Remote:
     """Return the place that the setting names; raise RemoteError, also where it names none."""
-    url = settings.OPS_BACKUP_COPY_URL
+    url: str = settings.OPS_BACKUP_COPY_URL
     if not url:
         raise RemoteError(f"{SETTING} names no place for copies: set it, s3://bucket/path say")
     return Remote(url)

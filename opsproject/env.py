@@ -59,6 +59,7 @@ class Environment(BaseModel, extra="ignore", frozen=True):
     OPS_LOG_LEVEL: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     OPS_TARGETS: Json[dict[str, Target]] = {}
     OPS_ADOPT_SCOPE: str = Field(default="real", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+    OPS_TASK_MODULES: list[str] = []
     OPS_UNTRACKED_QUEUES: list[str] = []
     OPS_WEBHOOK_HOSTS: list[str] = []
     OPS_API_RATE: str = Field(default="100/s", pattern=r"^[1-9][0-9]{0,6}/[smhd]$")
@@ -107,12 +108,21 @@ class Environment(BaseModel, extra="ignore", frozen=True):
         return value
 
     @field_validator(
-        "OPS_ALLOWED_HOSTS", "OPS_UNTRACKED_QUEUES", "OPS_WEBHOOK_HOSTS", mode="before"
+        *("OPS_ALLOWED_HOSTS", "OPS_TASK_MODULES", "OPS_UNTRACKED_QUEUES", "OPS_WEBHOOK_HOSTS"),
+        mode="before",
     )
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
+    @field_validator("OPS_TASK_MODULES")
+    @classmethod
+    def _module_names(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{name!r} is no module: give a dotted path such as shop.tasks")
         return value
 
     @field_validator("OPS_REDACTION_PATTERNS")

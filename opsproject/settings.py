@@ -65,7 +65,7 @@ ETEDA_DIR = OPS_DATA_DIR / "eteda"  # the sheet and the journal
 DATASET_ROOT = OPS_DATA_DIR / "dataset"  # what backup_maintenance guards
 BACKUP_ROOT = OPS_DATA_DIR / "backups"
 OPS_BACKUP_AGE_KEY_FILE = ENV.OPS_BACKUP_AGE_KEY_FILE
-OPS_BACKUP_COPY_URL = ENV.OPS_BACKUP_COPY_URL and ENV.OPS_BACKUP_COPY_URL.get_secret_value()
+OPS_BACKUP_COPY_URL = ENV.OPS_BACKUP_COPY_URL.get_secret_value() if ENV.OPS_BACKUP_COPY_URL else ""
 RESTORE_ROOT = OPS_DATA_DIR / "restored"  # what the admin has restored to be looked at
 
 
@@ -224,6 +224,7 @@ CELERY_BROKER_URL = (
 CELERY_BEAT_SCHEDULER = "scheduling.beat:LedgerScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = SCHEDULER_TICK_SECONDS
 CELERY_TIMEZONE = "UTC"
+CELERY_IMPORTS = ENV.OPS_TASK_MODULES
 CELERY_TASK_IGNORE_RESULT = True  # results live in the ledger
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -146,7 +146,8 @@ class SubmissionUnderway(SchedulingError):  # noqa: N818
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"the submission with idempotency key {key!r} is still being written: ask again soon"
+            f"the submission with idempotency key {key!r} is being written: ask again soon; if its "
+            "process died, what it left is taken away within ten minutes, and it is taken anew"
         )
 
 

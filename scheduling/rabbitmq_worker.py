@@ -62,6 +62,7 @@ class RabbitMQWorker:
         """
         self._handle = handle
         self._consuming = _Consuming(self._url, self.queue, self._take)
+        logger.info("queue %s of %s", self.queue, self._consuming.connection.as_uri())
         self._consuming.run()
 
     def stop(self) -> None:

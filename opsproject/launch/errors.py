@@ -6,6 +6,7 @@ LaunchError
 ├── DatabaseUnusableError
 ├── BrokerUnreachableError
 ├── UnsupportedBrokerError      a broker that the processes cannot share
+├── TaskModuleError             tasks that workers are to load are not found
 ├── SupervisorError             it ended although nobody asked it to
 ├── NotReadyError
 └── SmokeError
@@ -46,6 +47,12 @@ class UnsupportedBrokerError(LaunchError):
     """CELERY_BROKER_URL names a kind of broker that we do not run on."""
 
     code = "unsupported_broker"
+
+
+class TaskModuleError(LaunchError):
+    """A module with tasks is nowhere."""
+
+    code = "task_module"
 
 
 class SupervisorError(LaunchError):

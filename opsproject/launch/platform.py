@@ -25,6 +25,7 @@ from opsproject.launch.secret_key import ensure_secret_key
 from opsproject.launch.smoke import ledger_table, require_none_missing, wait_for_good_runs
 from opsproject.launch.stop_request import stop_on_signals
 from opsproject.launch.supervision import LOG, Supervisor, supervised
+from opsproject.launch.task_modules import require_found
 
 WATCH_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0  # with what still runs when Ctrl-C is pressed
@@ -41,6 +42,7 @@ def run_platform(*, smoke_only: bool, show: Callable[[str], None]) -> None:
         held_data_directory(settings.OPS_DATA_DIR, port=settings.OPS_PORT) as directory,
     ):
         require_free(settings.OPS_PORT)
+        require_found(settings.CELERY_IMPORTS)
         ensure_secret_key(directory)
         require_database()
         broker = choose_broker(_given_broker(), directory=directory)

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import current_app
 from django.db import transaction
+from django.db.models import Q
 
 from scheduling.clock import database_now
 from scheduling.conf import conf
@@ -133,7 +134,9 @@ def _require_own(fence: Fence) -> None:
 
 def _was_told(ending: Ending) -> bool:
     attempts = Attempt.objects.filter(run=ending.fence.run_id, number=ending.fence.attempt)
-    return attempts.filter(outcome=ending.outcome).exists()
+    # One that was told to stop ended as that, whatever was reported.
+    stopped = Q(gone_at__isnull=False, outcome__in=(Outcome.CANCELLED, Outcome.TIMEOUT))
+    return attempts.filter(Q(outcome=ending.outcome) | stopped).exists()
 
 
 def _follow(run: Run) -> None:

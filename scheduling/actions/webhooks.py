@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 
 from scheduling.actions.audit import Operator, record
 from scheduling.clock import database_now
-from scheduling.engine.events.guarded_http import RefusedAddress, check_url
+from scheduling.conf import conf
+from scheduling.engine.events.guarded_http import RefusedAddress, require_outside
 from scheduling.engine.events.reading import last_number
 from scheduling.errors import InvalidWebhook
 from scheduling.models import Office, Webhook
@@ -23,7 +24,7 @@ def create_webhook(
     if storable(url) != url:
         raise InvalidWebhook("url", "has a NUL or half a surrogate pair: remove it")
     try:
-        check_url(url)
+        require_outside(url, allowed=conf.OPS_WEBHOOK_HOSTS)
     except RefusedAddress as error:
         raise InvalidWebhook("url", str(error)) from error
     if unknown := sorted(set(events) - set(EventKind.values)):
@@ -42,7 +43,8 @@ def create_webhook(
         with transaction.atomic():
             webhook.save()
     except IntegrityError as error:
-        raise InvalidWebhook("url", f"{url!r} is told already: change that webhook") from error
+        told = f"{url!r} is told already: delete that webhook to have it told otherwise"
+        raise InvalidWebhook("url", told) from error
     record(operator, "create_webhook", webhook, after={"events": webhook.events})
     return webhook
 

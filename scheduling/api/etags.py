@@ -24,7 +24,8 @@ def unless_changed(if_match: str | None, what: str) -> Callable[[Schema], None]:
     wanted = {tag.strip() for tag in (if_match or "").split(",")} - {""}
 
     def check(present: Schema) -> None:
-        if wanted and "*" not in wanted and etag_of(present) not in wanted:
+        # An empty one is that of a client which has lost what it saw.
+        if if_match is not None and not wanted & {"*", etag_of(present)}:
             raise ChangedMeanwhile(what)
 
     return check

@@ -22,16 +22,18 @@ POLL_SECONDS = 0.5
 PAGE = 500
 KEPT = 5_000
 MOST_LISTENERS = 200
+MOST_OF_ONE = 20  # of one token, or of one member of the staff
 
 
 class TooManyListeners(Exception):  # noqa: N818 the name reads at the raise
-    """This process has as many streams as it may."""
+    """This process, or whoever asks, has as many streams as may be; the text says which."""
 
 
 class Listener:
     """Wakes a stream, in its own event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: str) -> None:
+        self.whose = whose
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
 
@@ -60,12 +62,14 @@ class EventHub:
         self._poller: threading.Thread | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self, whose: str) -> Iterator[Listener]:
         """Have a listener woken while the block lasts; raise TooManyListeners."""
-        listener = Listener()
+        listener = Listener(whose)
         with self._lock:
             if len(self._listeners) >= MOST_LISTENERS:
-                raise TooManyListeners
+                raise TooManyListeners(f"this process has {MOST_LISTENERS} streams already")
+            if sum(other.whose == whose for other in self._listeners) >= MOST_OF_ONE:
+                raise TooManyListeners(f"{MOST_OF_ONE} streams are open with this token already")
             self._listeners.add(listener)
             if self._poller is None:
                 self._poller = threading.Thread(target=self._poll, name="ops-events", daemon=True)

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import HttpError
 
 from scheduling.api.auth import READ
-from scheduling.api.event_hub import MOST_LISTENERS, TooManyListeners, hub
+from scheduling.api.event_hub import TooManyListeners, hub
 from scheduling.api.lookups import require_office
 from scheduling.api.shapes import LARGEST_ID
 from scheduling.conf import conf
@@ -45,13 +45,13 @@ async def stream_events(request: HttpRequest, office_id: str | None = None) -> H
     """Tell what happens from now on, or behind `Last-Event-ID`."""
     try:
         _require_stream(request)
-        may_listen = await sync_to_async(_admit)(request, office_id)
+        listener = await sync_to_async(_admit)(request, office_id)
         after = await _behind(request)
     except _Refused as refused:
         body = {"code": refused.code, "message": str(refused)}
         return JsonResponse(body, status=refused.status, headers=refused.headers)
     return StreamingHttpResponse(
-        _told(after, office_id, may_listen),
+        _told(after, office_id, listener),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -74,17 +74,22 @@ def _require_stream(request: HttpRequest) -> None:
         )
 
 
-async def _told(
-    after: int, office_id: str | None, may_listen: Callable[[], bool]
-) -> AsyncIterator[str]:
+class _Listener(NamedTuple):
+    """Who listens, to count his streams by, and how to ask whether he may."""
+
+    whose: str
+    may: Callable[[], bool]
+
+
+async def _told(after: int, office_id: str | None, who: _Listener) -> AsyncIterator[str]:
     """Yield frames for as long as the client listens, and may."""
     yield "retry: 1000\n\n"
     admitted_at = time.monotonic()
     try:
-        with hub.listening() as listener:
+        with hub.listening(who.whose) as listener:
             while True:
                 if time.monotonic() - admitted_at >= PING_SECONDS:
-                    if not await sync_to_async(may_listen)():
+                    if not await sync_to_async(who.may)():
                         return
                     admitted_at = time.monotonic()
                 events = await _next(after)
@@ -94,8 +99,8 @@ async def _told(
                         yield _frame(event)
                 if not events and not await listener.has_news(within=PING_SECONDS):
                     yield ":\n\n"
-    except TooManyListeners:
-        yield f"event: refused\ndata: this process has {MOST_LISTENERS} streams already\n\n"
+    except TooManyListeners as refused:
+        yield f"event: refused\ndata: {refused}\n\n"
 
 
 async def _next(after: int) -> list[Event]:
@@ -120,25 +125,25 @@ async def _behind(request: HttpRequest) -> int:
     return int(given)
 
 
-def _admit(request: HttpRequest, office_id: str | None) -> Callable[[], bool]:
-    """Return how to ask whether he still may; raise _Refused for whoever may not.
+def _admit(request: HttpRequest, office_id: str | None) -> _Listener:
+    """Return who listens, and how to ask whether he still may; raise _Refused for who may not.
 
     And for an office that is none.
     """
     try:
         if office_id is not None:
             require_office(office_id)
-        may_listen = _listener(request, office_id)
-        admitted = may_listen is not None and may_listen()
+        listener = _listener(request, office_id)
+        admitted = listener is not None and listener.may()
     except UnknownOffice as error:
         raise _Refused(404, error.code, str(error)) from error
     except HttpError as error:
         raise _Refused(error.status_code, "forbidden", str(error)) from error
-    if may_listen is None or not admitted:
+    if listener is None or not admitted:
         raise _Refused(
             401, "unauthorized", "send a token, or ?ticket= from POST /api/events/ticket"
         )
-    return partial(_still_may, may_listen)
+    return listener._replace(may=partial(_still_may, listener.may))
 
 
 def _still_may(may_listen: Callable[[], bool]) -> bool:
@@ -149,20 +154,24 @@ def _still_may(may_listen: Callable[[], bool]) -> bool:
         return False
 
 
-def _listener(request: HttpRequest, office_id: str | None) -> Callable[[], bool] | None:
-    """Return how to ask whether whoever asks may listen; None for nobody that is known."""
+def _listener(request: HttpRequest, office_id: str | None) -> _Listener | None:
+    """Return who asks, and how to ask whether he may listen; None for nobody that is known."""
     if ticket := request.GET.get("ticket"):
         try:
             key = signing.loads(ticket, salt=SALT, max_age=TICKET_SECONDS)
         except signing.BadSignature:
             return None
-        return partial(_token_may, key, office_id)
+        return _Listener(f"token {key}", partial(_token_may, key, office_id))
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         token = READ.find(given)
-        return partial(_token_may, token.pk, office_id) if token else None
+        if token is None:
+            return None
+        return _Listener(f"token {token.pk}", partial(_token_may, token.pk, office_id))
     user: Any = request.user
-    return partial(_member_may, user.pk) if user.is_authenticated else None
+    if not user.is_authenticated:
+        return None
+    return _Listener(f"user {user.pk}", partial(_member_may, user.pk))
 
 
 def _token_may(key: str, office_id: str | None) -> bool:

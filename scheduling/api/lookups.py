@@ -22,6 +22,16 @@ def named_office(office_id: str) -> Office:
     return found
 
 
+def office_of_runs(office_id: str) -> Office:
+    """Return it for what concerns its runs; those of jobs are the default one's, without a row."""
+    try:
+        return named_office(office_id)
+    except UnknownOffice:
+        if office_id != DEFAULT_OFFICE:
+            raise
+        return Office(scope=conf.SCHEDULER_SCOPE, office_id=DEFAULT_OFFICE)
+
+
 def require_office(office_id: str) -> None:
     """Raise UnknownOffice for an id that is no office's; the default one may have no row."""
     if office_id != DEFAULT_OFFICE:

@@ -14,7 +14,7 @@ from scheduling.actions.offices.work import require_confined
 from scheduling.actions.retry_runs import retry_runs
 from scheduling.api.auth import OPERATE, READ, is_confined, operator_of
 from scheduling.api.explain_shapes import ExplanationOut
-from scheduling.api.lookups import OfficeId, named_office
+from scheduling.api.lookups import OfficeId, named_office, office_of_runs
 from scheduling.api.office_shapes import A_MILLISECOND
 from scheduling.api.shapes import CONFLICTS, REFUSALS, IdempotencyKey
 from scheduling.api.work_shapes import (
@@ -69,7 +69,10 @@ def list_runs(
     """List the office's runs, the newest first."""
     del request
     runs = (
-        Run.objects.of_office(named_office(office_id)).filter(**wanted.conditions()).order_by("-id")
+        Run.objects.of_office(office_of_runs(office_id))
+        .filter(**wanted.conditions())
+        .select_related("job")
+        .order_by("-id")
     )
     page = runs[wanted.offset : wanted.offset + wanted.limit]
     return [OfficeRunOut(**OfficeRunOut.fields_of(run)) for run in page]
@@ -176,7 +179,8 @@ def hand_over(
 
 
 def _run(office_id: str, run_id: UUID) -> Run:
-    run = Run.objects.of_office(named_office(office_id)).filter(pk=run_id).first()
+    theirs = Run.objects.of_office(office_of_runs(office_id)).select_related("job")
+    run = theirs.filter(pk=run_id).first()
     if run is None:
         raise UnknownRun(office_id, str(run_id))
     return run

@@ -9,11 +9,12 @@ from pydantic.alias_generators import to_camel
 from scheduling.actions.offices.work import LONGEST_TEXT
 from scheduling.api.shapes import WHOLE, Count, Limit
 from scheduling.models import Office
-from scheduling.models.office import OFFICE_ID
+from scheduling.models.office import DEFAULT_OFFICE, OFFICE_ID
 
 LONGEST_MS = 100 * 365 * 24 * 3600 * 1000
 A_MILLISECOND = timedelta(milliseconds=1)
 
+MOST_ROLES = 200  # in one change
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Milliseconds = Annotated[int, Field(ge=1_000, le=LONGEST_MS, strict=True), WHOLE]
 Delay = Annotated[int, Field(ge=0, le=LONGEST_MS, strict=True), WHOLE]
@@ -34,6 +35,12 @@ class NewOfficeIn(Schema, extra="forbid"):
     office_id: Annotated[str, Field(pattern=OFFICE_ID.regex.pattern)]
     name: Text = ""
     max_concurrent_jobs: Limit | None = 3
+
+    @property
+    def slots(self) -> int | None:
+        """How many runs at once; the default office, that of jobs, has no limit unless told."""
+        told = "max_concurrent_jobs" in self.model_fields_set
+        return self.max_concurrent_jobs if told or self.office_id != DEFAULT_OFFICE else None
 
 
 class OfficeIn(Schema, extra="forbid"):
@@ -100,9 +107,13 @@ class ConfigIn(Schema, extra="forbid", alias_generator=to_camel, populate_by_nam
     """What to change, in snake_case or camelCase; a role's null takes its own limit away."""
 
     max_concurrent_jobs: Limit | None = None
-    max_concurrent_by_role: dict[Role, Limit | None] = Field(default_factory=dict)
+    max_concurrent_by_role: dict[Role, Limit | None] = Field(
+        default_factory=dict, max_length=MOST_ROLES
+    )
     default_timeout_ms: Milliseconds | None = None
-    timeout_by_role_ms: dict[Role, Milliseconds | None] = Field(default_factory=dict)
+    timeout_by_role_ms: dict[Role, Milliseconds | None] = Field(
+        default_factory=dict, max_length=MOST_ROLES
+    )
     max_retries: Count | None = None
     retry_backoff: Literal["exponential", "linear"] | None = None
     retry_base_delay_ms: Delay | None = None

@@ -43,7 +43,7 @@ def create(request: HttpRequest, body: NewOfficeIn) -> Status[OfficeOut]:
         scope=conf.SCHEDULER_SCOPE,
         office_id=body.office_id,
         name=body.name,
-        max_concurrent=body.max_concurrent_jobs,
+        max_concurrent=body.slots,
     )
     return Status(201, OfficeOut.of(create_office(new, operator_of(request))))
 

@@ -63,8 +63,10 @@ def answer_problems(api: NinjaAPI) -> None:
     @api.exception_handler(HttpError)
     def http(request: HttpRequest, error: HttpError) -> HttpResponse:
         code = CODES.get(error.status_code, "refused")
-        text = configured_redactor().text(str(error))
-        return _problem(api, request, error.status_code, code, text)
+        text = str(error)
+        if isinstance(error.__cause__, ValueError):  # of the JSON
+            text = f"the body is no JSON: {error.__cause__}"
+        return _problem(api, request, error.status_code, code, configured_redactor().text(text))
 
     @api.exception_handler(Throttled)
     def too_many(request: HttpRequest, error: Throttled) -> HttpResponse:

@@ -1,5 +1,6 @@
 """What the API sends and takes of an office's work; names are those of seed 004."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from scheduling.storable import storable
 
 MOST_WAITS = 10_000  # of one run
 MOST_RUNS_LISTED = 1_000
+LARGEST_LISTED = 1_024  # bytes of the params of a run in a list
 
 Priority = Annotated[int, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY, strict=True), WHOLE]
 
@@ -98,6 +100,7 @@ class OfficeRunOut(Schema):
     run_id: str
     id: str
     submission_id: str | None
+    job_id: str | None
     task: str
     params: dict[str, Any]
     role: str
@@ -118,23 +121,24 @@ class OfficeRunOut(Schema):
     error_code: str
 
     @classmethod
-    def fields_of(cls, run: Run) -> dict[str, Any]:
-        """Read a run."""
+    def fields_of(cls, run: Run, *, whole: bool = False) -> dict[str, Any]:
+        """Read a run; of large params a list tells only how large they are."""
         cancelled = run.finished_at if run.state == "cancelled" else None
         milliseconds = None if run.timeout is None else run.timeout // A_MILLISECOND
         return {
             "run_id": str(run.pk),
             "id": run.name,
             "submission_id": str(run.submission_id) if run.submission_id else None,
+            "job_id": run.job.job_id if run.job else None,
             "task": run.task,
-            "params": configured_redactor().value(run.params, typed=TYPED),
+            "params": _params_of(run, whole=whole),
             "role": run.role,
             "assignee": run.assignee,
             "priority": run.priority,
             "status": run.state,
             "reason": run.reason,
             "waits_for": run.unmet,
-            "retry_count": run.retry_count,
+            "retry_count": _retries_of(run),
             "max_retries": run.max_retries,
             "timeout_ms": milliseconds,
             "created_at": run.created_at,
@@ -147,6 +151,22 @@ class OfficeRunOut(Schema):
         }
 
 
+def _params_of(run: Run, *, whole: bool) -> dict[str, Any]:
+    """Return them redacted, which takes a while for each: a list may hold a thousand."""
+    size = 0 if whole else len(json.dumps(run.params))
+    if size > LARGEST_LISTED:
+        return {"too_large_bytes": size, "limit_bytes": LARGEST_LISTED}
+    return dict(configured_redactor().value(run.params, typed=TYPED))
+
+
+def _retries_of(run: Run) -> int:
+    """Return how often it was tried again; the failure that ended it was the last."""
+    ended_by_failure = run.state in {RunState.FAILED, RunState.TIMEOUT} and (
+        run.reason == run.error_code
+    )
+    return max(0, run.retry_count - ended_by_failure)
+
+
 class OfficeRunDetail(OfficeRunOut):
     """A run with its attempts, oldest first, and the runs that it depends on."""
 
@@ -157,7 +177,7 @@ class OfficeRunDetail(OfficeRunOut):
     def of(cls, run: Run, depends_on: Iterable[str]) -> "OfficeRunDetail":
         """Read a run with what hangs on it."""
         attempts = [AttemptOut.of(attempt) for attempt in run.attempts.order_by("number")]
-        return cls(**cls.fields_of(run), depends_on=list(depends_on), attempts=attempts)
+        return cls(**cls.fields_of(run, whole=True), depends_on=list(depends_on), attempts=attempts)
 
 
 class PriorityIn(Schema, extra="forbid"):

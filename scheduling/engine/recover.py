@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from scheduling.ending import UNSTARTABLE
 from scheduling.engine.aside import for_runs, read_runs, those_that
 from scheduling.engine.liveness import Liveness
 from scheduling.engine.publishing.publish import Publisher
@@ -16,7 +17,6 @@ from scheduling.models.job import Reporting
 from scheduling.models.run import OUT_OF_HAND, ROUTED
 from scheduling.states import RunState, SkipReason
 from scheduling.transitions import (
-    UNSTARTABLE,
     end_stopping,
     fail_unstarted,
     give_up_unreported,
@@ -36,10 +36,13 @@ PUBLISH_LEASE = timedelta(seconds=5)  # a claimer has this long to publish befor
 
 
 def expire_waiting(scope: str, *, now: datetime) -> int:
-    """Skip runs whose first attempt did not start in time (SPEC A9); return how many."""
+    """Skip runs whose first attempt did not start in time (SPEC A9); return how many.
+
+    Those that no worker can start are not late: they fail, and say so.
+    """
     unstarted = Run.objects.open(RunState.PENDING, RunState.READY, RunState.QUEUED)
     late = unstarted.filter(scope=scope, attempt__lte=1, started_at=None, expires_at__lt=now)
-    late = late.exclude(OUT_OF_HAND)
+    late = late.exclude(OUT_OF_HAND).exclude(state=RunState.QUEUED, error_code__in=UNSTARTABLE)
     return sum(for_runs(_ids(late), partial(skip, reason=SkipReason.EXPIRED, now=now), now=now))
 
 
@@ -123,11 +126,13 @@ def end_unconfirmed_stops(scope: str, *, now: datetime) -> int:
 
 
 def fail_unstartable(scope: str, *, now: datetime) -> int:
-    """End runs that no worker could start for a while; a deployment may have been under way."""
-    refused = Run.objects.open(RunState.QUEUED).filter(
-        scope=scope, error_code__in=UNSTARTABLE, queued_at__lt=now - UNSTARTABLE_GRACE
-    )
-    return sum(for_runs(_ids(refused), partial(fail_unstarted, now=now), now=now))
+    """End runs that no worker could start for a while; a deployment may have been under way.
+
+    That while is over when the run would expire.
+    """
+    refused = Run.objects.open(RunState.QUEUED).filter(scope=scope, error_code__in=UNSTARTABLE)
+    over = Q(queued_at__lt=now - UNSTARTABLE_GRACE) | Q(attempt__lte=1, expires_at__lt=now)
+    return sum(for_runs(_ids(refused.filter(over)), partial(fail_unstarted, now=now), now=now))
 
 
 def _ids(runs: QuerySet[Run]) -> list[UUID]:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from scheduling.ending import UNSTARTABLE
 from scheduling.engine.publishing.message import is_routed
+from scheduling.engine.recover import UNSTARTABLE_GRACE
 from scheduling.explain.facts import Facts
 from scheduling.explain.gate import Explanation, Gate, closed, opened
 from scheduling.models import Office, Run
 from scheduling.models.office import OfficeState
 from scheduling.queues import is_own_queue
-from scheduling.states import FINAL, RunState
+from scheduling.states import FINAL, RAN, RunState
 from scheduling.transitions import BEFORE_THE_START
 
 INSTANT = "%Y-%m-%d %H:%M:%S %Z"
@@ -49,10 +51,16 @@ def _explain(run: Run, facts: Facts, now: datetime) -> Explanation:
 
 def _note(run: Run) -> str:
     if run.state in FINAL:
-        return run.reason or run.error
+        return _why_ended(run)
     if run.state == RunState.RUNNING and run.started_at is not None:
         return f"attempt {run.attempt}, since {run.started_at:{INSTANT}}"
     return ""
+
+
+def _why_ended(run: Run) -> str:
+    told = run.error.strip().partition("\n")[0]
+    why = ": ".join(dict.fromkeys(filter(None, (run.reason, told))))
+    return f"{why}; retry it by POST …/retry or in the admin" if run.state in RAN and told else why
 
 
 def _gates(run: Run, facts: Facts, now: datetime) -> Iterator[Gate]:
@@ -202,7 +210,12 @@ def _queued(run: Run, facts: Facts) -> Iterator[Gate]:
         )
         return
     says, remedy = _waits_for(run, refused, facts)
-    yield closed("worker", says + _given_up(run), since=run.published_at, remedy=remedy)
+    yield closed(
+        "worker",
+        says + (_fails(run) if run.error_code in UNSTARTABLE else _given_up(run)),
+        since=run.published_at,
+        remedy=remedy,
+    )
 
 
 def _address(run: Run) -> str:
@@ -231,6 +244,14 @@ def _waits_for(run: Run, refused: str, facts: Facts) -> tuple[str, str]:
         f"no live worker serves the queue {run.queue}",
         f"start one: celery -A opsproject worker -Q {run.queue}",
     )
+
+
+def _fails(run: Run) -> str:
+    """Say when it fails for want of a worker that knows its task."""
+    expires_at = run.expires_at if run.attempt <= 1 else None
+    grace = run.queued_at + UNSTARTABLE_GRACE if run.queued_at else None
+    until = min(filter(None, (expires_at, grace)), default=None)
+    return f"; it fails at {until:{INSTANT}}" if until else ""
 
 
 def _given_up(run: Run) -> str:

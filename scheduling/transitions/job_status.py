@@ -46,7 +46,7 @@ def note_on_jobs(runs: Sequence[Run], reports: Mapping[UUID, Ending], now: datet
 
 
 def _note_attempt(status: Any, run: Run, ending: Ending, now: datetime) -> None:
-    status.last_run_at = run.started_at
+    status.last_run_at = run.started_at or status.last_run_at
     status.last_status = run.state if run.finished_at else "retrying"
     status.last_error = run.error
     if ending.outcome is Outcome.DONE:

@@ -7,16 +7,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
+from scheduling.ending import UNKNOWN_TASK, UNSTARTABLE
 from scheduling.fence import Fence
 from scheduling.models import Run
 from scheduling.states import RunState
 from scheduling.transitions.rows import locked, locked_by_fence
 
-UNKNOWN_TASK = "UnknownTask"
-CANNOT_STOP = "CannotStop"
 NOT_PUBLISHED = "NotPublished"
 NOT_SERVED = "NotServed"
-UNSTARTABLE = (UNKNOWN_TASK, CANNOT_STOP)  # after a grace these fail
 BEFORE_THE_START = (*UNSTARTABLE, NOT_PUBLISHED, NOT_SERVED)
 
 

@@ -9,13 +9,15 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from scheduling.bulk import insert_rows, update_rows
+from scheduling.ending import CANNOT_STOP, Ending
 from scheduling.fence import Fence
 from scheduling.models import Attempt, Run, WorkerProcess
 from scheduling.models.event import EventKind
 from scheduling.models.job import Reporting
-from scheduling.states import RunState
+from scheduling.states import Outcome, RunState
+from scheduling.transitions.job_status import note_on_jobs
 from scheduling.transitions.noticing import leave_notices
-from scheduling.transitions.noting import BEFORE_THE_START, CANNOT_STOP
+from scheduling.transitions.noting import BEFORE_THE_START
 from scheduling.transitions.rows import locked, locked_by_fence, move, tell
 
 HARD_LIMIT_MARGIN = timedelta(seconds=30)  # SPEC A16: hard limit = the run's timeout + 30 s
@@ -143,7 +145,14 @@ def fail_unstarted(run_ids: Collection[UUID], *, now: datetime) -> int:
         update_rows(won, ["state", "reason", "finished_at"])
         tell(won, EventKind.FAILED, now)
         leave_notices(won, now)
+        note_on_jobs(won, {run.id: _refusal(run) for run in won}, now)
     return len(won)
+
+
+def _refusal(run: Run) -> Ending:
+    return Ending(
+        fence=run.fence, outcome=Outcome.FAILED, error=run.error, error_code=run.error_code
+    )
 
 
 def _too_late(run: Run, now: datetime) -> bool:

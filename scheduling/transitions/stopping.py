@@ -1,7 +1,7 @@
 """Runs are told to stop: what waits ends at once, what runs is `stopping` until it is gone."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -42,13 +42,16 @@ def time_out(fences: Collection[Fence], *, now: datetime) -> int:
     return len(late)
 
 
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # that rows and clients hold
+
+
 def extend_deadline(run_id: UUID, *, by: timedelta) -> Run | None:
     """Give a running attempt more time; None where it does not run, or has no deadline."""
     with transaction.atomic():
         (run,) = locked([run_id], {RunState.RUNNING}) or (None,)
         if run is None or run.deadline_at is None:
             return None
-        run.deadline_at += by
+        run.deadline_at = min(run.deadline_at, LATEST - by) + by
         update_rows([run], ["deadline_at"])
     return run
 

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from scheduling.actions.offices.create_office import NewOffice, create_office
 from scheduling.actions.offices.submit_work import submit_work
 from scheduling.actions.offices.work import Work
 from scheduling.api import event_stream
+from scheduling.api.event_hub import MOST_OF_ONE, EventHub, TooManyListeners
 from scheduling.engine.events.sequence import number_events
 from scheduling.models import ApiToken, Office, Run
 from tests.cluster import CHECKOUT, Cluster
@@ -202,3 +203,18 @@ def test_who_is_shut_out_hears_no_more(
     happen()
     assert told[0] == "retry: 1000\n\n"
     assert set(told[1:]) <= {":\n\n"}
+
+
+def test_one_token_leaves_streams_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EventHub, "_poll", lambda _: None)
+    hub = EventHub()
+
+    async def open_them() -> None:
+        with ExitStack() as streams:
+            for _ in range(MOST_OF_ONE):
+                streams.enter_context(hub.listening("token a"))
+            with pytest.raises(TooManyListeners, match="with this token"):
+                streams.enter_context(hub.listening("token a"))
+            streams.enter_context(hub.listening("token b"))
+
+    asyncio.run(open_them())

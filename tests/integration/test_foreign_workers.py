@@ -295,6 +295,15 @@ class TestReportedInFull:
         other = {"succeed": "fail", "fail": "succeed"}[what]
         assert self.tell(client, run, other).status_code == 409
 
+    def test_who_was_told_to_stop_may_say_twice_that_he_did(self, caller: Any, run: Run) -> None:
+        client = caller()
+        self.tell(client, run, "start", reporter="w1")
+        cancel_runs([run.pk], OPERATOR)
+        self.tell(client, run, "renew")
+        for _ in range(2):
+            ended = self.tell(client, run, "fail", error="stopped")
+            assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
+
     def test_a_failure_waits_for_its_next_attempt(self, caller: Any, run: Run) -> None:
         client = caller()
         self.tell(client, run, "start", reporter="w1")

@@ -8,6 +8,7 @@ from django.test import Client
 from scheduling.models import AuditEntry, Office, Run
 from scheduling.models.office import OfficeState
 from scheduling.states import Outcome
+from tests.conftest import JobMaker
 from tests.offices import begin, end, make_office, names, states, submit, turn, work
 
 JSON = "application/json"
@@ -370,3 +371,88 @@ def test_a_request_that_is_repeated_is_answered_though_the_office_was_archived_s
     office.save()
     again = client.post(JOBS, one(), content_type=JSON, headers=key)
     assert again.json() == first.json()
+
+
+def test_a_list_says_of_large_params_only_how_large_they_are(
+    client: Client, office: Office
+) -> None:
+    """To redact them takes a while for each, and a list may hold a thousand."""
+    params = {"text": "a b " * 500}
+    run = submit(office, work("a", params=params))["a"]
+    [listed] = client.get(JOBS).json()
+    assert listed["params"] == {"too_large_bytes": 2_012, "limit_bytes": 1_024}
+    assert client.get(f"{JOBS}/{run.pk}").json()["params"] == params
+
+
+def test_a_run_that_is_named_in_two_spellings_is_waited_for_once(
+    client: Client, office: Office
+) -> None:
+    first = submit(office, work("a"))["a"]
+    again = {"id": "b", "task": "tests.task", "depends_on": [str(first.pk), str(first.pk).upper()]}
+    answer = client.post(JOBS, {"jobs": [again]}, content_type=JSON)
+    assert answer.status_code == 201
+    assert Run.objects.get(name="b").unmet == 1
+
+
+def test_a_deadline_is_extended_within_the_calendar(client: Client, office: Office) -> None:
+    run = submit(office, work("a"))["a"]
+    turn()
+    begin(run)
+    for _ in range(90):
+        body = {"extend_ms": 3_153_600_000_000}
+        path = f"{JOBS}/{run.pk}/deadline"
+        assert client.patch(path, body, content_type=JSON).status_code == 200
+    run.refresh_from_db()
+    assert run.deadline_at is not None
+    assert run.deadline_at.year == 9000
+
+
+def test_the_failure_that_ends_a_run_is_no_retry(client: Client, office: Office) -> None:
+    run = submit(office, work("a", max_retries=0))["a"]
+    turn()
+    begin(run)
+    end(run, Outcome.FAILED, code="BROKEN")
+    told = client.get(f"{JOBS}/{run.pk}").json()
+    assert (told["status"], told["retry_count"], told["max_retries"]) == ("failed", 0, 0)
+    explained = client.get(f"{JOBS}/{run.pk}/explain").json()
+    assert explained["note"].startswith("BROKEN")
+
+
+def test_the_runs_of_jobs_are_those_of_the_default_office(
+    client: Client, make_job: JobMaker
+) -> None:
+    job = make_job()
+    run_id = client.post("/jobs/job/run-now", content_type=JSON).json()["run_id"]
+    path = "/api/offices/default/jobs"
+    assert [item["job_id"] for item in client.get(path).json()] == [job.job_id]
+    assert client.get(f"{path}/{run_id}").json()["status"] == "ready"
+    assert client.post(f"{path}/{run_id}/cancel").json()["status"] == "cancelled"
+    assert client.get("/api/offices/default").status_code == 404
+
+
+def test_to_create_the_default_office_limits_nothing_unless_it_says_so(client: Client) -> None:
+    made = client.post("/api/offices", {"office_id": "default"}, content_type=JSON).json()
+    assert made["max_concurrent_jobs"] is None
+
+
+@pytest.mark.parametrize("tag", ["", ",,,", '"another"'])
+def test_a_lost_tag_changes_nothing(client: Client, office: Office, tag: str) -> None:
+    del office
+    body = {"max_concurrent_jobs": 9}
+    headers = {"If-Match": tag}
+    assert client.patch(CONFIG, body, content_type=JSON, headers=headers).status_code == 412
+    assert client.patch(CONFIG, body, content_type=JSON).status_code == 200
+
+
+def test_a_body_that_is_no_json_is_told_where(client: Client, office: Office) -> None:
+    del office
+    answer = client.post(JOBS, '{"jobs": [', content_type=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert "the body is no JSON: " in answer.json()["message"]
+    assert "column 11" in answer.json()["message"]
+
+
+def test_so_many_roles_at_once_are_refused(client: Client, office: Office) -> None:
+    del office
+    roles = {"max_concurrent_by_role": {f"role-{number}": 1 for number in range(201)}}
+    assert client.patch(CONFIG, roles, content_type=JSON).status_code == 422

@@ -13,8 +13,8 @@ from scheduling.engine.publishing import republish
 from scheduling.engine.publishing.publish import Publisher
 from scheduling.engine.publishing.republish import MissingMessages
 from scheduling.engine.publishing.serving import Serving
-from scheduling.engine.recover import fail_unstartable
-from scheduling.models import Run, WorkerProcess
+from scheduling.engine.recover import expire_waiting, fail_unstartable
+from scheduling.models import JobStatus, Run, WorkerProcess
 from scheduling.states import RunState, Trigger
 from scheduling.transitions import open_runs
 from tests.claims import claim_all
@@ -97,6 +97,24 @@ def test_a_run_that_nobody_serves_says_so(publisher: Publisher, make_job: JobMak
     run.refresh_from_db()
     assert run.error == "no worker serves the queue 'real.jobs.a': start one"
     assert fail_unstartable("real", now=database_now() + timedelta(minutes=5)) == 0
+
+
+def test_one_that_would_expire_before_fails_then_and_the_job_says_why(
+    publisher: Publisher, make_job: JobMaker
+) -> None:
+    """Every ten seconds anew it would be skipped for ever, and nobody told."""
+    (run,) = published(publisher, make_job, "a")
+    soon = database_now() + timedelta(seconds=8)
+    Run.objects.filter(pk=run.pk).update(
+        error="no worker knows it", error_code="UnknownTask", expires_at=soon
+    )
+    late = soon + timedelta(seconds=1)
+    assert fail_unstartable("real", now=soon - timedelta(seconds=1)) == 0
+    assert expire_waiting("real", now=late) == 0
+    assert fail_unstartable("real", now=late) == 1
+    status = JobStatus.objects.get(job=run.job)
+    assert (status.last_status, status.last_error) == ("failed", "no worker knows it")
+    assert (status.consecutive_errors, status.last_run_at) == (0, None)
 
 
 def test_a_run_whose_task_no_worker_knows_says_so_and_fails_after_a_grace(

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -272,7 +273,8 @@ def test_the_secret_is_shown_once(admin: Client) -> None:
     [
         "127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "172.16.0.1", "100.64.0.1",
         "0.1.2.3", "224.0.0.1", "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1",
-        "64:ff9b::7f00:1", "2002:7f00:1::",
+        "64:ff9b::7f00:1", "2002:7f00:1::", "fec0::1", "64:ff9b:1::7f00:1", "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
     ],
 )  # fmt: skip
 def test_no_private_address_is_reached(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +341,40 @@ def test_events_of_another_scope_lock_nothing(
     fan_out("real", now=database_now())
     assert WebhookDelivery.objects.get().body["run_id"] == str(ours.pk)
     assert not sender.has_news(webhooks)
+
+
+def test_who_drips_is_cut_off(
+    admin: Client, happen: Callable[[], Run], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte begins the wait for the next one anew: the whole has an end of its own."""
+    monkeypatch.setattr(guarded_http, "WHOLE_SECONDS", 0.5)
+    settings.OPS_WEBHOOK_HOSTS = ["127.0.0.1"]
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            with suppress(OSError):
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dripping = threading.Thread(target=drip, args=[listening])
+        dripping.start()
+        make(admin, f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        happen()
+        [result] = send_all()
+        over.set()
+        dripping.join()
+    assert "no whole answer within" in str(result)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1", "[::1]", "169.254.169.254"])
+def test_an_address_inside_is_refused_when_it_is_named(admin: Client, host: str) -> None:
+    answer = admin.post("/api/webhooks", {"url": f"http://{host}/x"}, **JSON)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_webhook")
+    assert "OPS_WEBHOOK_HOSTS" in answer.json()["message"]
 
 
 def test_why_nobody_answered_is_for_administrators(

@@ -52,7 +52,10 @@ class Command(BaseCommand):
                 result, lines, failure = of_path(*roots, dry_run=options["dry_run"])
         except (MaintenanceError, RetentionError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(result, indent=2) if options["json"] else "\n".join(lines))
+        if options["json"]:
+            self.stdout.write(json.dumps(result, indent=2))
+        elif lines:
+            self.stdout.write("\n".join(lines))
         if failure:
             raise CommandError(failure)
 
@@ -103,6 +106,8 @@ def _result_lines(result: MaintenanceResult) -> list[str]:
 
 def _report_lines(report: MaintenanceReport) -> list[str]:
     cleanup = report.cleanup
+    if not report.backup.success and not report.candidates:
+        return []
     summary = (
         f"{len(report.candidates)} files are too old, {len(cleanup.deleted)} deleted, "
         f"{len(cleanup.skipped)} kept"

@@ -57,8 +57,10 @@ def submit_work(
     waits = [
         RunDependency(run_id=runs[work.key].pk, depends_on_id=awaited.pk)
         for work in works
-        for awaited in {key: runs.get(key) or earlier[key] for key in work.depends_on}.values()
+        for awaited in _awaited(work, runs, earlier)
     ]
+    for work in works:  # one run may be named twice, in two spellings of its id
+        runs[work.key].unmet = len(_awaited(work, runs, earlier))
     submission = Submission(
         office=office,
         submitted_by=operator.actor,
@@ -80,6 +82,11 @@ def submit_work(
         take_away(submission)
         raise
     return submission
+
+
+def _awaited(work: Work, runs: dict[str, Run], earlier: dict[str, Run]) -> Collection[Run]:
+    awaited = (runs.get(key) or earlier[key] for key in work.depends_on)
+    return {run.pk: run for run in awaited}.values()
 
 
 def _made_before(office: Office, key: str | None, digest: str) -> Submission | None:
@@ -125,7 +132,6 @@ def _run(
         name=work.key,
         role=work.role,
         assignee=work.assignee,
-        unmet=len(set(work.depends_on)),
         awaited=awaited,
         trigger=Trigger.MANUAL,
         task=work.task,

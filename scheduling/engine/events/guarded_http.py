@@ -6,14 +6,23 @@ redirect is followed, no proxy is asked. What is inside and meant, `OPS_WEBHOOK_
 
 import ipaddress
 import socket
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+WHOLE_SECONDS = 10.0  # for all of a try: who drips a byte now and then is cut off
 SCHEMES = {"https": 443, "http": 80}
-TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("2002::/16"))
+# IPv6 that leads to IPv4, or stays inside, and is_global of no older Python knows all of it.
+INSIDE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fec0::/10", "::/96", "::ffff:0:0:0/96"),
+    )
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,6 +45,19 @@ def check_url(url: str) -> tuple[str, int]:
     return parts.hostname, port or SCHEMES[parts.scheme]
 
 
+def require_outside(url: str, *, allowed: Collection[str]) -> None:
+    """Raise RefusedAddress for a URL whose host is an address that is not reached.
+
+    A name is looked up at each try: it may lead elsewhere by then.
+    """
+    host, _ = check_url(url)
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    _require(host, [address], allowed)
+
+
 def post(url: str, content: bytes, headers: Mapping[str, str], *, allowed: Collection[str]) -> int:
     """Post to the URL; return the status that it answers.
 
@@ -46,6 +68,7 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, allowed: Colle
     target = httpx.URL(url).copy_with(host=str(address))
     with (
         httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client,
+        _cut_off(client),
         client.stream(
             "POST",
             target,
@@ -57,6 +80,28 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, allowed: Colle
         return answer.status_code  # and nothing of its body is read
 
 
+@contextmanager
+def _cut_off(client: httpx.Client) -> Iterator[None]:
+    """Close the connections of a client when its time is over, whatever it waits for."""
+    over = threading.Event()
+
+    def cut() -> None:
+        over.set()
+        client.close()
+
+    timer = threading.Timer(WHOLE_SECONDS, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if over.is_set():
+            raise httpx.ReadTimeout(f"no whole answer within {WHOLE_SECONDS:.0f} s") from error
+        raise
+    finally:
+        timer.cancel()
+
+
 def _resolve(host: str, port: int, allowed: Collection[str]) -> Address:
     """Look a host up; every address that it has must be one that may be reached."""
     try:
@@ -64,21 +109,26 @@ def _resolve(host: str, port: int, allowed: Collection[str]) -> Address:
     except (OSError, UnicodeError) as error:
         raise RefusedAddress(f"the host {host!r} is not known: {error}") from error
     addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
-    if host not in allowed:
-        for address in addresses:
-            if not _is_outside(address) and not _is_allowed(address, allowed):
-                raise RefusedAddress(
-                    f"{host!r} is {address}, inside the own network: "
-                    "name the host or its network in OPS_WEBHOOK_HOSTS if that is meant"
-                )
+    _require(host, addresses, allowed)
     return addresses[0]
+
+
+def _require(host: str, addresses: Collection[Address], allowed: Collection[str]) -> None:
+    if host in allowed:
+        return
+    for address in addresses:
+        if not _is_outside(address) and not _is_allowed(address, allowed):
+            raise RefusedAddress(
+                f"{host!r} is {address}, inside the own network: "
+                "name the host or its network in OPS_WEBHOOK_HOSTS if that is meant"
+            )
 
 
 def _is_outside(address: Address) -> bool:
     mapped = getattr(address, "ipv4_mapped", None)
     real = address if mapped is None else mapped
-    translated = any(real in network for network in TRANSLATED if network.version == real.version)
-    return real.is_global and not real.is_multicast and not translated
+    led_inside = any(real in network for network in INSIDE if network.version == real.version)
+    return real.is_global and not real.is_multicast and not led_inside
 
 
 def _is_allowed(address: Address, allowed: Collection[str]) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from scheduling.ending import UNKNOWN_TASK
 from scheduling.engine.publishing.serving import Serving
 from scheduling.models import Run, WorkerProcess
 from scheduling.states import RunState
-from scheduling.transitions import NOT_SERVED, UNKNOWN_TASK, note_unstarted
+from scheduling.transitions import NOT_SERVED, note_unstarted
 
 SETTLED = timedelta(seconds=10)  # a worker has looked for queues several times by then
 MOST_RUNS = 500

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Say whose token, and what it may do."""
         parser.add_argument("name", help="what the token is for")
-        parser.add_argument("--access", choices=Access.values, default=Access.READ)
+        parser.add_argument(
+            "--access", choices=Access.values, default=Access.READ, help="default: read"
+        )
         parser.add_argument("--scope", default="", help="only this scope; default: every scope")
         parser.add_argument("--office", default="", help="only this office, of that scope")
         parser.add_argument("--days", type=int, help="how long it is valid; default: for ever")
