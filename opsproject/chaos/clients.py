@@ -22,7 +22,7 @@ from scheduling.outage import OUTAGE
 
 logger = logging.getLogger(__name__)
 
-MEAN_SECONDS = 1.2  # between two requests
+MEAN_SECONDS = 10.0  # between two requests to one office: more than it can do would never settle
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Clients(threading.Thread):
 
     def run(self) -> None:
         """Submit now and then until stopped."""
-        while self._offices and not self._stopping.wait(self._random.expovariate(1 / MEAN_SECONDS)):
+        rate = len(self._offices) / MEAN_SECONDS
+        while self._offices and not self._stopping.wait(self._random.expovariate(rate)):
             self._submit(self._next())
         connection.close()
 

@@ -1,6 +1,5 @@
 """A backup that is far from those before it stops the cleanup until somebody has looked."""
 
-import os
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -10,15 +9,14 @@ from django.core.management import call_command
 from django.test import Client
 
 from maintenance import anomaly
-from maintenance.backup import BackupOrder, make_backup
 from maintenance.coordinator import run_maintenance
-from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
 from retention.policies import DataRetentionPolicy, FileRetentionPolicy
-from retention.scanner import DatasetScanner
 from scheduling.models import AuditEntry
+from tests.backups import back_up, make_roots, newest_tree, put
 
 pytestmark = pytest.mark.django_db
 FILES = 20
@@ -28,32 +26,10 @@ FILES = 20
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roots:
     monkeypatch.setattr(anomaly, "FEW_FILES", 2)
     monkeypatch.setattr(anomaly, "FEW_BYTES", 20)
-    roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
-    roots.backup.mkdir()
+    roots = make_roots(tmp_path)
     for number in range(FILES):
-        put(roots, f"raw/{number:02d}", b"0123456789")
+        put(roots, f"raw/{number:02d}", b"0123456789", days_old=1)
     return roots
-
-
-def put(roots: Roots, path: str, content: bytes, *, days_old: float = 1) -> Path:
-    file = roots.dataset / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-    modified = (datetime.now(UTC) - timedelta(days=days_old)).timestamp()
-    os.utime(file, (modified, modified))
-    return file
-
-
-def copy_all(roots: Roots, *, strategy: Strategy = Strategy.ARCHIVE) -> Backup:
-    before = Backup.objects.trees().newest_first().first()
-    order = BackupOrder(
-        roots=roots,
-        purpose=Purpose.SNAPSHOT,
-        now=datetime.now(UTC) + timedelta(hours=1 + Backup.objects.count()),
-        strategy=strategy,
-        base=Manifest.read(before.manifest_file) if before else None,
-    )
-    return make_backup(DatasetScanner(roots.dataset), order)
 
 
 def drop(roots: Roots, count: int) -> None:
@@ -67,25 +43,25 @@ def drop(roots: Roots, count: int) -> None:
 )
 def test_where_half_of_the_files_are_gone_it_is_odd(roots: Roots, gone: int, said: str) -> None:
     for _ in range(3):
-        assert copy_all(roots).state == "verified"
+        assert back_up(roots).state == "verified"
     drop(roots, gone)
-    backup = copy_all(roots)
+    backup = back_up(roots)
     assert (backup.anomaly, backup.state) == (said, "suspect" if said else "verified")
 
 
 def test_without_a_history_nothing_is_odd(roots: Roots) -> None:
     for _ in range(2):
-        copy_all(roots)
+        back_up(roots)
     drop(roots, 19)
-    assert not copy_all(roots).anomaly
+    assert not back_up(roots).anomaly
 
 
 def test_where_most_have_another_content_it_is_odd(roots: Roots) -> None:
     for _ in range(3):
-        copy_all(roots, strategy=Strategy.FILE)
+        back_up(roots, Strategy.FILE, base=newest_tree())
     for number in range(11):
-        put(roots, f"raw/{number:02d}", b"encrypted!")
-    backup = copy_all(roots, strategy=Strategy.FILE)
+        put(roots, f"raw/{number:02d}", b"encrypted!", days_old=1)
+    backup = back_up(roots, Strategy.FILE, base=newest_tree())
     assert backup.anomaly == "11 of 20 files have another content than before"
 
 
@@ -137,9 +113,9 @@ def test_the_second_path_stops_as_well_and_goes_on_once_it_is_accepted(roots: Ro
 
 def test_verifying_alone_accepts_nothing(roots: Roots) -> None:
     for _ in range(3):
-        copy_all(roots)
+        back_up(roots)
     drop(roots, 15)
-    backup = copy_all(roots)
+    backup = back_up(roots)
     call_command("verify_backup", backup.backup_id, stdout=StringIO())
     backup.refresh_from_db()
     assert (backup.state, backup.is_intact) == ("suspect", False)
@@ -147,9 +123,9 @@ def test_verifying_alone_accepts_nothing(roots: Roots) -> None:
 
 def test_it_is_accepted_in_the_admin(roots: Roots, admin_client: Client) -> None:
     for _ in range(3):
-        copy_all(roots)
+        back_up(roots)
     drop(roots, 15)
-    backup = copy_all(roots)
+    backup = back_up(roots)
     form = {"action": "accept", "_selected_action": [backup.pk]}
     answer = admin_client.post("/admin/maintenance/backup/", form, follow=True)
     assert "1 accepted" in answer.content.decode()

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from django.core.management import CommandError, call_command
 from moto.server import ThreadedMotoServer
 
 from maintenance import tasks
-from maintenance.backup import BackupOrder, make_backup
-from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.remote import Remote
 from maintenance.roots import Roots
 from maintenance.standing import back_up_and_maintain
 from maintenance.verify import verify_backup
-from retention.scanner import DatasetScanner
+from tests.backups import back_up, make_roots, newest_tree, put
 from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db
@@ -62,32 +60,13 @@ def place(
 
 @pytest.fixture
 def roots(tmp_path: Path, settings: Any) -> Roots:
-    roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
+    roots = make_roots(tmp_path)
     settings.DATASET_ROOT, settings.BACKUP_ROOT = roots.dataset, roots.backup
-    roots.backup.mkdir()
     put(roots, f"deep/{ODD}", b"odd")
     put(roots, "twin-1", b"the same")
     put(roots, "twin-2", b"the same")
     put(roots, "empty", b"")
     return roots
-
-
-def put(roots: Roots, path: str, content: bytes) -> None:
-    file = roots.dataset / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-
-
-def back_up(roots: Roots, strategy: Strategy) -> Backup:
-    before = Backup.objects.trees().newest_first().first()
-    order = BackupOrder(
-        roots=roots,
-        purpose=Purpose.SNAPSHOT,
-        now=datetime.now(UTC) + timedelta(hours=1 + Backup.objects.count()),
-        strategy=strategy,
-        base=Manifest.read(before.manifest_file) if before else None,
-    )
-    return make_backup(DatasetScanner(roots.dataset), order)
 
 
 def told(command: str, *arguments: str) -> str:
@@ -125,10 +104,10 @@ def test_what_was_lost_comes_back_from_its_copy(
 
 def test_what_trees_share_is_sent_once(roots: Roots, place: str) -> None:
     del place
-    back_up(roots, Strategy.FILE)
+    back_up(roots, Strategy.FILE, base=newest_tree())
     first = tasks.copy_backups()
     put(roots, "new", b"new")
-    second = back_up(roots, Strategy.FILE)
+    second = back_up(roots, Strategy.FILE, base=newest_tree())
     sent = tasks.copy_backups()["sent_bytes"]
     assert sent == len(b"new") + second.manifest_file.stat().st_size
     assert first["sent_bytes"] == len(b"oddthe same") + first_manifest_size()
@@ -161,7 +140,7 @@ def test_what_does_not_arrive_as_it_is_is_sent_again(
 ) -> None:
     settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/elsewhere"
     backup = back_up(roots, Strategy.ARCHIVE)
-    back_up(roots, Strategy.FILE)
+    back_up(roots, Strategy.FILE, base=newest_tree())
     with monkeypatch.context() as patch:
         patch.setattr(Remote, "_chunks", lambda *_: iter([b"other"]))
         with pytest.raises(CommandError, match="did not arrive as it is: copy it again"):

@@ -10,10 +10,9 @@ import pyrage
 import pytest
 
 from maintenance import encryption
-from maintenance.backup import BackupOrder, make_backup
 from maintenance.compression import Compression
 from maintenance.errors import BackupError, EncryptionError, VerificationError
-from maintenance.manifest import Purpose, Strategy
+from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.records import recheck_backup
 from maintenance.restore import restore_backup
@@ -22,7 +21,7 @@ from maintenance.runner import run_maintenance_automation
 from maintenance.streams import HashingSink
 from maintenance.verify import verify_backup
 from retention.policies import DataRetentionPolicy
-from retention.scanner import DatasetScanner
+from tests.backups import back_up, make_roots, put
 
 pytestmark = pytest.mark.django_db
 SECRET = b"the secret recipe " * 10_000
@@ -30,11 +29,9 @@ SECRET = b"the secret recipe " * 10_000
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
-    roots.dataset.mkdir()
-    roots.backup.mkdir()
-    (roots.dataset / "recipe").write_bytes(SECRET)
-    (roots.dataset / "noise").write_bytes(os.urandom(3 << 20))
+    roots = make_roots(tmp_path)
+    put(roots, "recipe", SECRET)
+    put(roots, "noise", os.urandom(3 << 20))
     return roots
 
 
@@ -50,13 +47,6 @@ def use_key(file: Path, settings: Any) -> Path:
     return file
 
 
-def back_up(roots: Roots, compression: Compression = Compression.ZSTD) -> Backup:
-    order = BackupOrder(
-        roots=roots, purpose=Purpose.SNAPSHOT, now=datetime.now(UTC), compression=compression
-    )
-    return make_backup(DatasetScanner(roots.dataset), order)
-
-
 def archive_of(backup: Backup) -> Path:
     return backup.directory / backup.archive_name
 
@@ -66,7 +56,7 @@ def test_what_is_encrypted_verifies_and_comes_back(
     roots: Roots, key_file: Path, tmp_path: Path, compression: Compression
 ) -> None:
     del key_file
-    backup = back_up(roots, compression)
+    backup = back_up(roots, compression=compression)
     assert backup.archive_name.endswith(f".{compression}.age")
     assert archive_of(backup).read_bytes().startswith(b"age-encryption.org/v1\n")
     assert backup.state == "verified"
@@ -77,7 +67,7 @@ def test_what_is_encrypted_verifies_and_comes_back(
 
 def test_age_itself_opens_it(roots: Roots, key_file: Path) -> None:
     """The archive is worth something without us: any age, then stock tar."""
-    backup = back_up(roots, Compression.GZIP)
+    backup = back_up(roots, compression=Compression.GZIP)
     [line] = [one for one in key_file.read_text().splitlines() if one.startswith("AGE-SECRET")]
     identity = pyrage.x25519.Identity.from_str(line)
     plain = pyrage.decrypt(archive_of(backup).read_bytes(), [identity])
@@ -160,11 +150,8 @@ def test_a_full_disk_is_said_to_be_one(
 
 def test_a_tree_is_refused_while_a_key_is_set(roots: Roots, key_file: Path) -> None:
     del key_file
-    order = BackupOrder(
-        roots=roots, purpose=Purpose.SNAPSHOT, now=datetime.now(UTC), strategy=Strategy.FILE
-    )
     with pytest.raises(BackupError, match="unset OPS_BACKUP_AGE_KEY_FILE"):
-        make_backup(DatasetScanner(roots.dataset), order)
+        back_up(roots, Strategy.FILE)
 
 
 def test_without_the_extra_it_is_named(

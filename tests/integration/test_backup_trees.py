@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from maintenance import tree
-from maintenance.backup import BackupOrder, make_backup
 from maintenance.drill import drill
 from maintenance.errors import BackupError, VerificationError
 from maintenance.live import LiveFile, open_live
-from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.manifest import Manifest, Strategy
 from maintenance.models import Backup
 from maintenance.records import recheck_backup
 from maintenance.restore import restore_backup
@@ -21,42 +20,29 @@ from maintenance.roots import Roots
 from maintenance.verify import verify_backup
 from retention.rooted import Descent
 from retention.scanner import DatasetScanner
+from tests import backups
+from tests.backups import make_roots, put
 
 pytestmark = pytest.mark.django_db
-LONG_AGO = (datetime.now(UTC) - timedelta(days=1)).timestamp()
 ODD_NAMES = ["a\n", os.fsdecode(b"\xff"), "x" * 255, " ", "-rf", "ä"]
 
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
-    roots.backup.mkdir()
+    roots = make_roots(tmp_path)
     for number, name in enumerate(ODD_NAMES):
-        put(roots, f"deep/{number}/{name}", os.urandom(100))
-    put(roots, "empty", b"")
-    put(roots, "big", os.urandom(3 << 20))
+        put(roots, f"deep/{number}/{name}", os.urandom(100), days_old=1)
+    put(roots, "empty", b"", days_old=1)
+    put(roots, "big", os.urandom(3 << 20), days_old=1)
     (roots.dataset / "big").chmod(0o640)
     return roots
 
 
-def put(roots: Roots, path: str, content: bytes) -> Path:
-    file = roots.dataset / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-    os.utime(file, (LONG_AGO, LONG_AGO))
-    return file
-
-
 def back_up(roots: Roots, *, base: Backup | None = None, later: int = 0) -> Backup:
     """Make a tree, as if the files had been still for long, which their ctime cannot be made."""
-    order = BackupOrder(
-        roots=roots,
-        purpose=Purpose.SNAPSHOT,
-        now=datetime.now(UTC) + timedelta(minutes=later),
-        strategy=Strategy.FILE,
-        base=Manifest.read(base.manifest_file) if base else None,
-    )
-    return make_backup(DatasetScanner(roots.dataset), order)
+    now = datetime.now(UTC) + timedelta(minutes=later)
+    before = Manifest.read(base.manifest_file) if base else None
+    return backups.back_up(roots, Strategy.FILE, base=before, now=now)
 
 
 @pytest.fixture
@@ -100,8 +86,8 @@ def test_what_did_not_change_is_linked_and_not_read(
         return open_live(source, path)
 
     monkeypatch.setattr(tree, "open_live", noted)
-    put(roots, "deep/new", b"new")
-    put(roots, "deep/0/a\n", b"changed")
+    put(roots, "deep/new", b"new", days_old=1)
+    put(roots, "deep/0/a\n", b"changed", days_old=1)
 
     second = back_up(roots, base=first, later=20)
 

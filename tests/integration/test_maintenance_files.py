@@ -17,6 +17,7 @@ from maintenance.verify import verify_backup
 from retention.errors import PolicyError
 from retention.models import Deletion
 from retention.policies import FileRetentionPolicy
+from tests.backups import put
 
 pytestmark = pytest.mark.django_db
 POLICY = FileRetentionPolicy()
@@ -26,15 +27,6 @@ POLICY = FileRetentionPolicy()
 def roots(tmp_path: Path) -> Roots:
     (tmp_path / "data").mkdir()
     return Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
-
-
-def put(roots: Roots, path: str, content: bytes = b"x", *, days_old: float = 0) -> Path:
-    file = roots.dataset / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-    modified = (datetime.now(UTC) - timedelta(days=days_old)).timestamp()
-    os.utime(file, (modified, modified))
-    return file
 
 
 def maintain(
