@@ -15,13 +15,13 @@ from pathlib import Path
 from django.db import DatabaseError
 
 from maintenance.backup import BackupOrder, make_backup
-from maintenance.errors import MaintenanceError, ManifestError, VerificationError
+from maintenance.errors import MaintenanceError, VerificationError
 from maintenance.file_report import BackupResult, Candidate, CleanupResult, MaintenanceReport
 from maintenance.locks import maintenance_lock
 from maintenance.manifest import Manifest, Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots, checked_roots
-from maintenance.sharing import suspect_sharers
+from maintenance.sharing import suspect_sharers, tree_to_link
 from maintenance.vouching import Voucher, open_voucher
 from retention.cleaner import RetentionCleaner
 from retention.errors import RetentionError
@@ -157,7 +157,7 @@ class _Run:
             purpose=purpose,
             now=self.now,
             strategy=Strategy.FILE,
-            base=_base(roots),
+            base=tree_to_link(roots),
         )
         return make_backup(ChosenByGlobs(scanner, self.chosen), order)
 
@@ -196,19 +196,6 @@ class _Run:
             else:
                 _require_whole(voucher.tree, listed)
                 yield listed
-
-
-def _base(roots: Roots) -> Manifest | None:
-    """Return the newest verified tree of this dataset, whose copies a new one may link."""
-    trees = Backup.objects.below(roots.backup).of(roots.dataset).trees()
-    row = trees.verified().newest_first().first()
-    if row is None or not row.is_intact:
-        return None
-    try:
-        manifest = Manifest.read(row.manifest_file)
-    except ManifestError:
-        return None
-    return manifest if manifest.sha256 == row.manifest_sha256 else None
 
 
 def _require_whole(tree: Descent, listed: BackedUpFile) -> None:

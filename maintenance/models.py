@@ -27,7 +27,7 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
     def snapshots_of(self, source_root: Path) -> "BackupQuerySet":
         """Whole copies of this dataset, never the archives that hold deleted files."""
-        return self.of(source_root).filter(purpose=Purpose.SNAPSHOT, strategy=Strategy.ARCHIVE)
+        return self.of(source_root).filter(purpose=Purpose.SNAPSHOT)
 
     def trees(self) -> "BackupQuerySet":
         """Those that are a tree of files."""

@@ -4,13 +4,28 @@ import logging
 import os
 from contextlib import suppress
 
-from maintenance.manifest import TREE_NAME
+from maintenance.errors import ManifestError
+from maintenance.manifest import TREE_NAME, Manifest
 from maintenance.models import Backup
+from maintenance.roots import Roots
 from retention.errors import RetentionError
 from retention.files import printable
 from retention.rooted import open_file, open_parent, open_root
 
 log = logging.getLogger(__name__)
+
+
+def tree_to_link(roots: Roots) -> Manifest | None:
+    """Return the newest verified tree of this dataset, whose copies a new one may link."""
+    trees = Backup.objects.below(roots.backup).of(roots.dataset).trees()
+    row = trees.verified().newest_first().first()
+    if row is None or not row.is_intact:
+        return None
+    try:
+        manifest = Manifest.read(row.manifest_file)
+    except ManifestError:
+        return None
+    return manifest if manifest.sha256 == row.manifest_sha256 else None
 
 
 def suspect_sharers(damaged: Backup, path: str) -> list[Backup]:

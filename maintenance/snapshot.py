@@ -5,10 +5,12 @@ from enum import StrEnum
 from itertools import zip_longest
 
 from maintenance.backup import BackupOrder, make_backup
+from maintenance.compression import Compression
 from maintenance.errors import ManifestError
-from maintenance.manifest import Manifest, Purpose
+from maintenance.manifest import Manifest, Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots
+from maintenance.sharing import tree_to_link
 from maintenance.vouching import StillTimes
 from retention.scanner import DatasetScanner
 
@@ -25,14 +27,19 @@ class NoSnapshot(StrEnum):
 
 
 def back_up_dataset(
-    roots: Roots, *, now: datetime, every: timedelta = SNAPSHOT_EVERY
+    roots: Roots,
+    *,
+    now: datetime,
+    every: timedelta = SNAPSHOT_EVERY,
+    strategy: Strategy = Strategy.ARCHIVE,
+    compression: Compression = Compression.ZSTD,
 ) -> Backup | NoSnapshot:
     """Return a new verified snapshot, or why none is needed; raise BackupError.
 
     One is made if the last is not intact, or is `every` old and the dataset changed since. The
     caller holds the lock of the roots.
     """
-    last = last_snapshot(roots)
+    last = last_snapshot(roots, strategy)
     if last is not None and last.is_intact:
         # One from the future, made before the clock was set back, is not recent.
         if timedelta(0) <= now - last.created_at < every:
@@ -40,13 +47,21 @@ def back_up_dataset(
         if _is_unchanged(roots, last):
             return NoSnapshot.UNCHANGED
     scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
-    return make_backup(scanner, BackupOrder(roots=roots, purpose=Purpose.SNAPSHOT, now=now))
+    order = BackupOrder(
+        roots=roots,
+        purpose=Purpose.SNAPSHOT,
+        now=now,
+        strategy=strategy,
+        compression=compression,
+        base=tree_to_link(roots) if strategy is Strategy.FILE else None,
+    )
+    return make_backup(scanner, order)
 
 
-def last_snapshot(roots: Roots) -> Backup | None:
-    """Return the newest verified snapshot of this dataset in this backup root."""
+def last_snapshot(roots: Roots, strategy: Strategy = Strategy.ARCHIVE) -> Backup | None:
+    """Return the newest verified snapshot of this dataset, stored so, in this backup root."""
     snapshots = Backup.objects.below(roots.backup).snapshots_of(roots.dataset)
-    return snapshots.verified().newest_first().first()
+    return snapshots.filter(strategy=strategy).verified().newest_first().first()
 
 
 def _is_unchanged(roots: Roots, last: Backup) -> bool:

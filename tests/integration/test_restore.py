@@ -279,6 +279,22 @@ def test_the_command_backs_up_what_changed_and_says_so_where_nothing_did(
     )
 
 
+def test_the_command_makes_what_is_asked_for(
+    roots: Roots, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = ("--dataset-root", str(roots.dataset), "--backup-root", str(roots.backup))
+    call_command("backup", *paths, "--compression", "tar.gz")
+    assert Backup.objects.latest("sequence").archive_name.endswith(".tar.gz")
+    call_command("backup", *paths, "--strategy", "file")
+    tree = Backup.objects.latest("sequence")
+    assert (tree.strategy, tree.purpose) == ("file", "snapshot")
+    assert f"in a tree that took {tree.total_bytes}, verified" in capsys.readouterr().out
+    (roots.dataset / "old-raw").write_text("x")
+    os.utime(roots.dataset / "old-raw", (0, 0))
+    call_command("maintain", "--path", "dataset", *paths, "--compression", "tar.gz")
+    assert Backup.objects.latest("sequence").archive_name.endswith(".tar.gz")
+
+
 def test_a_dataset_that_is_not_there_is_named(
     roots: Roots, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from maintenance.compression import Compression
 from maintenance.errors import MaintenanceError
 from maintenance.locks import maintenance_lock
+from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.progress import shown_on_terminal
 from maintenance.roots import checked_roots
@@ -26,6 +28,18 @@ class Command(BaseCommand):
         """Declare the paths and the switch."""
         parser.add_argument("--dataset-root", default=settings.DATASET_ROOT)
         parser.add_argument("--backup-root", default=settings.BACKUP_ROOT)
+        parser.add_argument(
+            "--strategy",
+            choices=list(map(str, Strategy)),
+            default=str(Strategy.ARCHIVE),
+            help="one compressed archive, or a tree of files that links what did not change",
+        )
+        parser.add_argument(
+            "--compression",
+            choices=list(map(str, Compression)),
+            default=str(Compression.ZSTD),
+            help="of an archive",
+        )
         parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, **options: Any) -> None:
@@ -33,7 +47,13 @@ class Command(BaseCommand):
         try:
             roots = checked_roots(options["dataset_root"], options["backup_root"])
             with maintenance_lock(roots), shown_on_terminal():
-                made = back_up_dataset(roots, now=datetime.now(UTC), every=timedelta(0))
+                made = back_up_dataset(
+                    roots,
+                    now=datetime.now(UTC),
+                    every=timedelta(0),
+                    strategy=Strategy(options["strategy"]),
+                    compression=Compression(options["compression"]),
+                )
         except (MaintenanceError, RetentionError) as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"code": error.code, "error": str(error)}))
@@ -58,8 +78,9 @@ def _as_json(made: Backup | NoSnapshot) -> dict[str, Any]:
 def _in_words(made: Backup | NoSnapshot) -> str:
     if isinstance(made, NoSnapshot):
         return f"no backup was made: {made.value}"
+    what = "an archive of" if made.archive_name else "a tree that took"
     return (
-        f"{made.backup_id}: {made.file_count} files, {made.total_bytes} bytes in an archive of "
+        f"{made.backup_id}: {made.file_count} files, {made.total_bytes} bytes in {what} "
         f"{made.stored_bytes}, verified; {made.skipped_count} were no files and are listed in "
         f"{made.manifest_file}"
     )

@@ -3,11 +3,13 @@
 import argparse
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from maintenance.compression import Compression
 from maintenance.coordinator import run_maintenance
 from maintenance.errors import MaintenanceError
 from maintenance.file_report import MaintenanceReport
@@ -40,13 +42,22 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dataset-root", default="")
         parser.add_argument("--backup-root", default=settings.BACKUP_ROOT)
+        parser.add_argument(
+            "--compression",
+            choices=list(map(str, Compression)),
+            default=str(Compression.ZSTD),
+            help="of the archive of what expires",
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would go, do nothing")
         parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, **options: Any) -> None:
         """Run and show the result."""
         roots = options["dataset_root"], options["backup_root"]
-        of_path = self._maintain_files if options["path"] == "files" else self._maintain_dataset
+        of_path = self._maintain_files
+        if options["path"] == "dataset":
+            compression = Compression(options["compression"])
+            of_path = partial(self._maintain_dataset, compression=compression)
         try:
             with shown_on_terminal():
                 result, lines, failure = of_path(*roots, dry_run=options["dry_run"])
@@ -59,12 +70,14 @@ class Command(BaseCommand):
         if failure:
             raise CommandError(failure)
 
-    def _maintain_dataset(self, *roots: str, dry_run: bool) -> tuple[Any, list[str], str]:
+    def _maintain_dataset(
+        self, *roots: str, dry_run: bool, compression: Compression
+    ) -> tuple[Any, list[str], str]:
         policy, places = current_policy(), (roots[0] or settings.DATASET_ROOT, roots[1])
         if dry_run:
             preview = preview_maintenance(*places, policy, now=datetime.now(UTC))
             return preview, _preview_lines(preview), ""
-        result = run_maintenance_automation(*places, policy)
+        result = run_maintenance_automation(*places, policy, compression=compression)
         failed = result["status"] == "backup_failed"
         return result, _result_lines(result), failure_in_words(result) if failed else ""
 
