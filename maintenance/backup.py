@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,9 +70,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ChosenFiles:
-    """A source that is a list."""
+    """A source that is a list, in memory or on the disk."""
 
-    files: Sequence[FoundFile]
+    files: Iterable[FoundFile]
     skipped: Sequence[Skipped] = ()
 
     def __iter__(self) -> Iterator[FoundFile]:

@@ -36,7 +36,6 @@ NO_BACKUP = "backup_failed"
 NOT_IN_BACKUP = "not_in_backup"
 SUSPECT = "backup_suspect"
 CAME_LATER = "it came while the backup was made: the next run looks at it again"
-NOT_CHOSEN = "not among the files to back up"
 
 
 def run_maintenance(
@@ -72,24 +71,18 @@ def run_maintenance(
 
 @dataclass
 class ChosenByGlobs:
-    """The files of a scan that globs name; the others are listed as left out."""
+    """The files of a scan that globs name."""
 
     scanner: DatasetScanner
     globs: Globs
-    left_out: list[Skipped] = field(default_factory=list, init=False)
 
     @property
     def skipped(self) -> Sequence[Skipped]:
-        """What is no file, and what the globs leave out."""
-        return [*self.scanner.skipped, *self.left_out]
+        """What is no file."""
+        return self.scanner.skipped
 
     def __iter__(self) -> Iterator[FoundFile]:
-        self.left_out.clear()
-        for found in self.scanner:
-            if self.globs.match(found.path):
-                yield found
-            else:
-                self.left_out.append(Skipped(found.path, NOT_CHOSEN))
+        return (found for found in self.scanner if self.globs.match(found.path))
 
 
 @dataclass

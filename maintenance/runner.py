@@ -1,7 +1,7 @@
 """The first maintenance path: back up what expired, and only then delete it (SPEC E3)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,11 +17,12 @@ from maintenance.outcome import MaintenanceResult, Outcome
 from maintenance.roots import Roots, checked_roots
 from retention.cleaner import RetentionCleaner
 from retention.errors import RetentionError
-from retention.expiry import find_expired
+from retention.expiry import Findings, find_expired
 from retention.files import BackedUpFile, FoundFile, Kept
 from retention.journal import Warrant, settle_deletions
 from retention.policies import DataRetentionPolicy
 from retention.scanner import DatasetScanner
+from retention.spool import Spool
 
 NO_LONGER_EXPIRED = "no longer expired"
 NOT_IN_BACKUP = "not in the backup"
@@ -65,12 +66,19 @@ class _Maintenance:
     def carry_out(self, outcome: Outcome) -> None:
         settle_deletions(self.roots.dataset, at=self.now)
         scanner = DatasetScanner(self.roots.dataset, exclude=self.roots.backup)
-        outcome.findings = find_expired(scanner, self.policy, now=self.now)
-        if outcome.findings.expired:
-            outcome.backup = self._back_up(outcome.findings.expired)
-            self._clean(outcome, outcome.backup)
+        with _spool(self.roots) as spool:
+            outcome.findings = self._find(scanner, spool)
+            if len(spool):
+                outcome.backup = self._back_up(spool)
+                self._clean(outcome, outcome.backup)
 
-    def _back_up(self, expired: list[FoundFile]) -> Backup:
+    def _find(self, scanner: DatasetScanner, spool: Spool) -> Findings:
+        try:
+            return find_expired(scanner, self.policy, now=self.now, into=spool)
+        except OSError as error:
+            raise _full(self.roots, error) from error
+
+    def _back_up(self, expired: Spool) -> Backup:
         order = BackupOrder(
             roots=self.roots, purpose=Purpose.EXPIRED, now=self.now, compression=self.compression
         )
@@ -86,18 +94,36 @@ class _Maintenance:
         warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
         cleaner = RetentionCleaner(self.roots.dataset, warrant)
         outcome.cleanup = cleaner.report  # told even if the cleanup breaks off
-        not_listed = {found.path for found in outcome.findings.expired}
         kept: list[Kept] = []
-        cleaner.delete(self._still_expired(manifest, not_listed, kept))
-        cleaner.report.kept += kept + [Kept(path, NOT_IN_BACKUP) for path in sorted(not_listed)]
+        cleaner.delete(self._still_expired(outcome.findings.expired, manifest, kept))
+        cleaner.report.kept += kept
 
     def _still_expired(
-        self, manifest: Manifest, not_listed: set[str], kept: list[Kept]
+        self, expired: Iterable[FoundFile], manifest: Manifest, kept: list[Kept]
     ) -> Iterator[BackedUpFile]:
-        """Yield what may go: a file written between scan and backup is young again, and stays."""
-        for file in manifest.files():
-            not_listed.discard(file.path)
+        """Yield what may go: a file written between scan and backup is young again, and stays.
+
+        The manifest lists them in the order of the scan, but for what vanished.
+        """
+        files = manifest.files()
+        file = next(files, None)
+        for found in expired:
+            if file is None or file.path != found.path:
+                kept.append(Kept(found.path, NOT_IN_BACKUP))
+                continue
             if self.policy.is_expired(file.path, file.found.mtime_ns, now=self.now):
                 yield file
             else:
                 kept.append(Kept(file.path, NO_LONGER_EXPIRED))
+            file = next(files, None)
+
+
+def _spool(roots: Roots) -> Spool:
+    try:
+        return Spool(roots.backup)
+    except OSError as error:
+        raise _full(roots, error) from error
+
+
+def _full(roots: Roots, error: OSError) -> BackupError:
+    return BackupError(f"{str(roots.backup)!r} takes no file ({error.strerror}): make room there")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from retention.errors import RootUnusableError
+from retention.files import FoundFile
 from retention.scanner import DatasetScanner
+from retention.spool import Spool
 
 
 def test_only_regular_files_are_listed_and_the_rest_is_named(tmp_path: Path) -> None:
@@ -61,3 +63,18 @@ def test_two_scans_list_in_the_same_byte_order(tmp_path: Path) -> None:
 def test_a_missing_root_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(RootUnusableError, match="nowhere"):
         list(DatasetScanner(tmp_path / "nowhere"))
+
+
+def test_a_spool_gives_back_what_it_was_given_as_often_as_asked(tmp_path: Path) -> None:
+    files = [
+        FoundFile("a\n\udcff", 0, -(2**62), 1),
+        FoundFile("b" * 4_000, 2**63, 2**62, 2**64 - 1),
+    ]
+    with Spool(tmp_path) as spool:
+        assert list(spool) == []
+        for file in files:
+            spool.append(file)
+        assert (list(spool), list(spool), len(spool)) == (files, files, 2)
+        spool.append(files[0])
+        assert list(spool) == [*files, files[0]]
+        assert not list(tmp_path.iterdir())
