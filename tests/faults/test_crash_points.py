@@ -41,20 +41,20 @@ def test_a_run_killed_at_any_call_loses_nothing_and_the_next_one_completes(path:
 
 @pytest.mark.parametrize("path", ["dataset", "files", "snapshot"])
 def test_a_disk_that_is_full_at_any_call_loses_nothing(path: str) -> None:
-    found = crash_points("--path", path, "--fault", "enospc", "--sample", "12")
-    assert (found["tried"], found["failed"]) == (12, {})
+    found = crash_points("--path", path, "--fault", "enospc", "--sample", "8")
+    assert (found["tried"], found["failed"]) == (8, {})
 
 
 def test_a_snapshot_killed_at_any_call_is_whole_or_absent() -> None:
-    found = crash_points("--path", "snapshot", "--fault", "kill", "--sample", "20")
-    assert (found["tried"], found["failed"]) == (20, {})
+    found = crash_points("--path", "snapshot", "--fault", "kill", "--sample", "10")
+    assert (found["tried"], found["failed"]) == (10, {})
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a tmpfs")
 @pytest.mark.parametrize("path", ["dataset", "files"])
 def test_a_file_system_of_any_size_loses_nothing(path: str) -> None:
-    found = crash_points("--path", path, "--fault", "tmpfs", "--sample", "8")
-    assert (found["tried"], found["failed"]) == (8, {})
+    found = crash_points("--path", path, "--fault", "tmpfs", "--sample", "5")
+    assert (found["tried"], found["failed"]) == (5, {})
     assert found["full"] > 0
 
 
