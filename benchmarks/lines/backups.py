@@ -150,6 +150,7 @@ def restic(command: str, repository: Path, *paths: Path) -> None:
 def _of_scans(count: int, rounds: int, cold: int) -> list[Figure]:
     what = f"scan of {count:,} files"
     with a_rig() as rig:
+        _rig_up(rig)
         data = rig.directory / "data"
         _fill(data, count, 0)
         ours, found, memory = [], [], []
