@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from maintenance.errors import ManifestError, VerificationError
+from maintenance.errors import EncryptionError, ManifestError, VerificationError
 from maintenance.layout import MANIFEST_NAME, backup_names, sequence_of
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
@@ -75,7 +75,7 @@ def _add(manifest: Manifest, found: Rescan, now: datetime) -> None:
         verify_backup(manifest.path)
         row.state, row.verified_at = Backup.State.VERIFIED, now
         found.added.append(name)
-    except VerificationError as error:
+    except (VerificationError, EncryptionError) as error:
         row.state, row.error = Backup.State.FAILED, str(error)
         found.damaged[name] = str(error)
     row.save(force_insert=True)

@@ -15,6 +15,7 @@ from maintenance.errors import BackupError, EncryptionError, VerificationError
 from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.records import recheck_backup
+from maintenance.rescan import rescan
 from maintenance.restore import restore_backup
 from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
@@ -162,3 +163,18 @@ def test_without_the_extra_it_is_named(
     with pytest.raises(EncryptionError, match="uv sync --extra encryption"):
         back_up(roots)
     assert encryption.SUFFIX == ".age"
+
+
+def test_a_rescan_without_the_key_goes_on_with_the_rest(
+    roots: Roots, key_file: Path, settings: Any
+) -> None:
+    sealed = back_up(roots)
+    settings.OPS_BACKUP_AGE_KEY_FILE = None
+    plain = back_up(roots)
+    Backup.objects.all().delete()
+    found = rescan(roots.backup, now=datetime.now(UTC))
+    assert found.added == [plain.backup_id]
+    assert "OPS_BACKUP_AGE_KEY_FILE" in found.damaged[sealed.backup_id]
+    settings.OPS_BACKUP_AGE_KEY_FILE = key_file
+    recheck_backup(sealed.backup_id, now=datetime.now(UTC))
+    assert Backup.objects.get(backup_id=sealed.backup_id).is_intact
