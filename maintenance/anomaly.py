@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from maintenance.errors import BackupError
 from maintenance.manifest import Purpose, Strategy
 from maintenance.models import Backup
+from maintenance.roots import Roots
 
 COMPARED = 7  # of the backups before, their median
 ENOUGH = 3  # of them; with fewer there is no history
@@ -50,6 +52,14 @@ def anomaly_of(backup: Backup) -> str:
         _changed_too_much(backup),
     ]
     return "; ".join(filter(None, oddities))
+
+
+def require_none_waits(roots: Roots, strategy: Strategy) -> None:
+    """Raise BackupError while a suspect one waits to be accepted: each try would add its like."""
+    waiting = Backup.objects.below(roots.backup).of(roots.dataset).present().exclude(anomaly="")
+    odd = waiting.filter(strategy=strategy, purpose=Purpose.EXPIRED).newest_first().first()
+    if odd is not None:
+        raise BackupError(odd.suspicion)
 
 
 def _history(backup: Backup) -> list[Backup]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from django.db import DatabaseError
 
+from maintenance.anomaly import require_none_waits
 from maintenance.backup import BackupOrder, make_backup
 from maintenance.errors import MaintenanceError, VerificationError
 from maintenance.file_report import BackupResult, Candidate, CleanupResult, MaintenanceReport
@@ -105,6 +106,7 @@ class _Run:
         scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
         # Once a file is deleted on its strength, a backup is no longer one of several copies.
         purpose = Purpose.EXPIRED if self._any_expired(scanner) else Purpose.SNAPSHOT
+        require_none_waits(roots, Strategy.FILE)
         self.backup = self._back_up(roots, scanner, purpose)
         self.scan(roots.dataset, roots.backup)
         if self.candidates:

@@ -66,6 +66,8 @@ class Remote:
 
     def fetch(self, backup_id: str, backup_root: Path) -> Path:
         """Bring a backup back, whole or not at all; return its directory, still to be verified."""
+        if not BACKUP_ID.fullmatch(backup_id):
+            raise RemoteError(f"{backup_id!r} is no id of a backup")
         with _told(f"give {backup_id}"), partial_directory(backup_root, backup_id) as partial:
             there = self._of(backup_id, MANIFEST_NAME)
             if not self._store.exists(there):

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError
 
+from maintenance.anomaly import require_none_waits
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
 from maintenance.compression import Compression
 from maintenance.errors import BackupError, MaintenanceError
 from maintenance.locks import maintenance_lock
-from maintenance.manifest import Manifest, Purpose
+from maintenance.manifest import Manifest, Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.outcome import MaintenanceResult, Outcome
 from maintenance.roots import Roots, checked_roots
@@ -69,6 +70,7 @@ class _Maintenance:
         with _spool(self.roots) as spool:
             outcome.findings = self._find(scanner, spool)
             if len(spool):
+                require_none_waits(self.roots, Strategy.ARCHIVE)
                 outcome.backup = self._back_up(spool)
                 self._clean(outcome, outcome.backup)
 

@@ -82,6 +82,12 @@ def test_a_clock_that_jumped_lets_nothing_go(roots: Roots) -> None:
     assert "is suspect (20 files where the last 3 had 1" in result["error"]
     assert "--accept" in result["error"]
     assert len(list((roots.dataset / "raw").iterdir())) == FILES
+    made = Backup.objects.count()
+    again = run_maintenance_automation(
+        roots.dataset, roots.backup, DataRetentionPolicy(), now=jumped
+    )
+    assert "--accept" in again["error"]
+    assert Backup.objects.count() == made  # or every minute would add one that never goes
 
 
 def test_the_second_path_stops_as_well_and_goes_on_once_it_is_accepted(roots: Roots) -> None:
