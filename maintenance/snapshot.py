@@ -39,6 +39,8 @@ def back_up_dataset(
     One is made if the last is not intact, or is `every` old and the dataset changed since. The
     caller holds the lock of the roots.
     """
+    if _odd_one_is_recent(roots, strategy, now - every, now):
+        return NoSnapshot.RECENT
     last = last_snapshot(roots, strategy)
     if last is not None and last.is_intact:
         # One from the future, made before the clock was set back, is not recent.
@@ -56,6 +58,13 @@ def back_up_dataset(
         base=tree_to_link(roots) if strategy is Strategy.FILE else None,
     )
     return make_backup(scanner, order)
+
+
+def _odd_one_is_recent(roots: Roots, strategy: Strategy, since: datetime, now: datetime) -> bool:
+    """Whether a suspect one is as recent: it counts for nothing, but its like is made no faster."""
+    snapshots = Backup.objects.below(roots.backup).snapshots_of(roots.dataset).present()
+    odd = snapshots.filter(strategy=strategy).exclude(anomaly="")
+    return odd.filter(created_at__gt=since, created_at__lte=now).exists()
 
 
 def last_snapshot(roots: Roots, strategy: Strategy = Strategy.ARCHIVE) -> Backup | None:

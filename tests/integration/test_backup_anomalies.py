@@ -14,6 +14,7 @@ from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
+from maintenance.snapshot import NoSnapshot, back_up_dataset
 from retention.policies import DataRetentionPolicy, FileRetentionPolicy
 from scheduling.models import AuditEntry
 from tests.backups import back_up, make_roots, newest_tree, put
@@ -138,3 +139,13 @@ def test_it_is_accepted_in_the_admin(roots: Roots, admin_client: Client) -> None
     backup.refresh_from_db()
     assert backup.is_intact
     assert AuditEntry.objects.get(action="accept_backup").actor == "admin"
+
+
+def test_an_odd_snapshot_is_followed_by_the_next_no_sooner_than_any(roots: Roots) -> None:
+    for _ in range(3):
+        back_up(roots)
+    drop(roots, 15)
+    odd = back_up(roots)
+    soon, later = (odd.created_at + timedelta(minutes=minutes) for minutes in (1, 61))
+    assert back_up_dataset(roots, now=soon) == NoSnapshot.RECENT
+    assert isinstance(back_up_dataset(roots, now=later), Backup)
