@@ -9,7 +9,7 @@ from maintenance.encryption import SUFFIX, Key
 from maintenance.errors import EncryptionError
 from maintenance.live import open_live
 from maintenance.manifest import ArchiveFacts, Stored
-from maintenance.streams import HashingSink
+from maintenance.streams import HashingSink, keep_freed_memory
 from maintenance.tar import TarWriter
 from retention.files import BackedUpFile
 from retention.rooted import Descent
@@ -22,6 +22,7 @@ class ArchiveWriter:
     """
 
     def __init__(self, path: Path, key: Key | None = None) -> None:
+        keep_freed_memory()
         self._path = path if key is None else path.with_name(path.name + SUFFIX)
         self._sink = HashingSink(self._path)
         self._sealed = key.encrypting(self._sink) if key else None

@@ -1,13 +1,13 @@
 """Reads a live file, each byte once, and notices when the file does not hold still."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from typing import Self
 
 from maintenance.errors import SourceChangedError, SourceUnreadableError
-from maintenance.hashing import Sha256
 from maintenance.streams import CHUNK_BYTES
 from retention.files import BackedUpFile, FoundFile, printable
 from retention.rooted import FILE, Descent
@@ -25,7 +25,7 @@ class LiveFile:
         self.status = status
         self._handle = handle
         self._path = path
-        self._digest = Sha256()
+        self._digest = hashlib.sha256()
 
     def __enter__(self) -> Self:
         return self

@@ -42,21 +42,22 @@ class TarWriter:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._size = 0
+        self._padding = b""  # of the last member: the compressor's calls count as well
 
     def add(self, path: str, status: os.stat_result, chunks: Iterable[bytes]) -> None:
         """Write a regular file; the chunks are as long in all as its status says."""
-        head = header(path, status)
-        if status.st_size < CHUNK_BYTES:  # in one piece: the compressor's calls count as well
-            head = b"".join((head, *chunks, PADDING[status.st_size % BLOCK]))
-            self._write(head)
+        head = self._padding + header(path, status)
+        self._padding = PADDING[status.st_size % BLOCK]
+        if status.st_size < CHUNK_BYTES:
+            self._write(b"".join((head, *chunks)))
             return
         self._write(head)
         for chunk in chunks:
             self._write(chunk)
-        self._write(PADDING[status.st_size % BLOCK])
 
     def finish(self) -> None:
         """Write what says that nothing follows."""
+        self._write(self._padding)
         end = 2 * BLOCK
         self._write(bytes(end + -(self._size + end) % RECORD))
 
