@@ -107,13 +107,14 @@ class _Maintenance:
 
         The manifest lists them in the order of the scan, but for what vanished.
         """
+        is_expired = self.policy.judge(self.now)
         files = manifest.files()
         file = next(files, None)
         for found in expired:
             if file is None or file.path != found.path:
                 kept.append(Kept(found.path, NOT_IN_BACKUP))
                 continue
-            if self.policy.is_expired(file.path, file.found.mtime_ns, now=self.now):
+            if is_expired(file.path, file.found.mtime_ns):
                 yield file
             else:
                 kept.append(Kept(file.path, NO_LONGER_EXPIRED))

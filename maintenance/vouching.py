@@ -28,10 +28,14 @@ class Voucher:
 
     def listed(self, path: str) -> BackedUpFile | None:
         """Return what is listed for `path`, which comes behind the one asked for before."""
-        place = in_walk(path)
-        while self._next is not None and in_walk(self._next.path) < place:
-            self._next = next(self._files, None)
-        return self._next if self._next is not None and self._next.path == path else None
+        if self._next is not None and self._next.path != path:
+            place = in_walk(path)
+            while self._next is not None and in_walk(self._next.path) < place:
+                self._next = next(self._files, None)
+        if self._next is None or self._next.path != path:
+            return None
+        known, self._next = self._next, next(self._files, None)
+        return known
 
     def vouches_for(self, known: BackedUpFile, status: os.stat_result) -> bool:
         """Whether a live file with that status is what was read then."""

@@ -43,10 +43,12 @@ def find_expired(
 ) -> Findings:
     """Return which of `files` are too old for `policy` at `now`; raises what the scan raises."""
     findings = Findings(expired=[] if into is None else into)
+    is_expired = policy.judge(now)
     for found in files:
         findings.scanned_files += 1
-        if policy.category_of(found.path) is None:
+        expired = is_expired(found.path, found.mtime_ns)
+        if expired is None:
             findings.unclassified_files += 1
-        elif policy.is_expired(found.path, found.mtime_ns, now=now):
+        elif expired:
             findings.expired.append(found)
     return findings

@@ -1,10 +1,12 @@
 """What expires and when: the policy values of SPEC E6, free of Django."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from math import inf
 from pathlib import PurePath
 
 from retention.errors import PolicyError
@@ -22,6 +24,10 @@ class Category(StrEnum):
     DECISION = "decision"
     PATTERN = "pattern"
     RAW = "raw"
+
+
+CATEGORIES = tuple(Category)
+UNNAMED = len(CATEGORIES)  # the rank of a path without a category
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +57,42 @@ class DataRetentionPolicy:
         directories would take part.
         """
         path = str(relative_path)
-        if path.startswith("/"):
-            raise PolicyError(f"{path!r} is absolute: give it relative to the dataset root")
-        words = set(WORD.findall(path.casefold()))
-        for category in Category:
-            if not words.isdisjoint(self.words_of(category)):
-                return category
-        return None
+        _refuse_absolute(path)
+        rank = self._rank_of(path)
+        return None if rank == UNNAMED else CATEGORIES[rank]
 
     def is_expired(self, relative_path: str | PurePath, mtime_ns: int, *, now: datetime) -> bool:
         """Return whether a file last modified at `mtime_ns` (since 1970, UTC) is too old at `now`.
 
         A file from the future is not.
         """
-        category = self.category_of(relative_path)
-        days = None if category is None else self.days_of(category)
-        return days is not None and ns_since_epoch(now) - mtime_ns > days * NS_PER_DAY
+        return bool(self.judge(now)(str(relative_path), mtime_ns))
+
+    def judge(self, now: datetime) -> Callable[[str, int], bool | None]:
+        """Return what says of a relative path and its mtime whether it is too old at `now`.
+
+        It says None of a file that no word names. It is meant for the files of a walk: what the
+        words of a directory say is found out once.
+        """
+        now_ns = ns_since_epoch(now)
+        oldest = [
+            -inf if days is None else now_ns - days * NS_PER_DAY
+            for days in map(self.days_of, CATEGORIES)
+        ]
+        rank_of = self._rank_of
+
+        @lru_cache(maxsize=1_024)
+        def rank_of_directory(directory: str) -> int:
+            _refuse_absolute(f"{directory}/")
+            return rank_of(directory)
+
+        def judge(path: str, mtime_ns: int) -> bool | None:
+            directory, slash, name = path.rpartition("/")
+            rank, of_directory = rank_of(name), rank_of_directory(directory) if slash else UNNAMED
+            rank = min(rank, of_directory)
+            return None if rank == UNNAMED else mtime_ns < oldest[rank]
+
+        return judge
 
     def days_of(self, category: Category) -> int | None:
         """Return for how many days `category` is kept; None is for ever."""
@@ -83,6 +109,22 @@ class DataRetentionPolicy:
             Category.PATTERN: self.pattern_words,
             Category.RAW: self.raw_words,
         }[category]
+
+    def _rank_of(self, text: str) -> int:
+        """Return the place of the first category that a word of `text` names, or UNNAMED."""
+        best, ranks = UNNAMED, self._rank_of_word
+        for word in WORD.findall(text.casefold()):
+            if word in ranks and ranks[word] < best:
+                best = ranks[word]
+        return best
+
+    @cached_property
+    def _rank_of_word(self) -> dict[str, int]:
+        return {
+            word: rank
+            for rank, category in enumerate(CATEGORIES)
+            for word in self.words_of(category)
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +174,11 @@ def ns_since_epoch(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise PolicyError(f"{moment} has no time zone: give an aware instant")
     return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _refuse_absolute(path: str) -> None:
+    if path.startswith("/"):
+        raise PolicyError(f"{path!r} is absolute: give it relative to the dataset root")
 
 
 def _check_days(whose: str, days: object) -> None:

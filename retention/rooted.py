@@ -68,6 +68,7 @@ class Descent:
         self._make = make
         self._leave = leave
         self._way: list[tuple[str, int]] = []
+        self._directory: str | None = None  # of the path asked for before, with its slash
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +84,11 @@ class Descent:
         The handle is good until the next call. Raises PathEscapeError, and OSError when a
         component is missing, a link or no directory.
         """
+        before, slash, name = path.rpartition("/")
+        directory = before + slash
+        if directory == self._directory:
+            _components(name)
+            return self._handle, name
         *directories, name = _components(path)
         same = 0
         for (known, _), wanted in zip(self._way, directories, strict=False):
@@ -90,8 +96,9 @@ class Descent:
                 break
             same += 1
         self._leave_to(same)
-        for directory in directories[same:]:
-            self._way.append((directory, self._enter(directory)))
+        for entered in directories[same:]:
+            self._way.append((entered, self._enter(entered)))
+        self._directory = directory
         return self._handle, name
 
     def finish(self) -> None:
@@ -109,6 +116,7 @@ class Descent:
         return open_directory(self._handle, directory)
 
     def _leave_to(self, depth: int) -> None:
+        self._directory = None
         while len(self._way) > depth:
             if self._leave is not None:
                 self._leave(self._handle)
@@ -133,6 +141,7 @@ def open_file(parent_handle: int, name: str) -> Iterator[int]:
 
 def _components(path: str) -> list[str]:
     components = path.split("/")
-    if any(component in {"", ".", ".."} or "\0" in component for component in components):
-        raise PathEscapeError(f"{path!r} is not a plain path below its root")
+    for component in components:
+        if component in {"", ".", ".."} or "\0" in component:
+            raise PathEscapeError(f"{path!r} is not a plain path below its root")
     return components

@@ -49,7 +49,7 @@ class DatasetScanner:
                 self._skip_failed(path, error)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FoundFile.from_status(path, status)
+                yield FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
             elif not stat.S_ISDIR(status.st_mode):
                 self._skip(path, KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file"))
             elif (status.st_dev, status.st_ino) == self._excluded:
@@ -61,7 +61,7 @@ class DatasetScanner:
         """Return what the directory holds; a fixed order makes two scans comparable as streams."""
         try:
             with os.scandir(handle) as entries:
-                return sorted(entries, key=lambda entry: os.fsencode(entry.name))
+                return sorted(entries, key=_byte_order)
         except OSError as error:
             if not prefix:
                 raise RootUnusableError(
@@ -87,6 +87,10 @@ class DatasetScanner:
 
     def _skip(self, path: str, reason: str) -> None:
         self.skipped.append(Skipped(path, reason))
+
+
+def _byte_order(entry: os.DirEntry[str]) -> bytes:
+    return entry.name.encode("utf-8", "surrogateescape")
 
 
 def _identity(directory: Path | None) -> tuple[int, int] | None:

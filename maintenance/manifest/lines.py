@@ -4,10 +4,9 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from maintenance.errors import ManifestError
 from maintenance.manifest.values import (
@@ -23,12 +22,12 @@ from retention.files import BackedUpFile, FoundFile
 
 T = TypeVar("T")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-OWNER = 2  # a user's id and a group's
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode  # `decode` looks for spaces around it, as long again
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line: where it stands, its bytes, and its fields."""
 
     path: Path
@@ -57,7 +56,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
-                fields = _decode(raw.decode())
+                fields = _decoded(raw.decode())
                 if not isinstance(fields, dict):
                     raise ManifestError(f"{str(path)!r} line {number} is no JSON object")
                 yield Line(path, number, raw, fields)
@@ -65,6 +64,31 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise ManifestError(f"{str(path)!r} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{str(path)!r} line {number} is no JSON: {error}") from error
+
+
+def _decoded(text: str) -> object:
+    """Return the value of a line as it is written here; raise ValueError of what is none."""
+    value, end = _decode(text)
+    if text[end:] != "\n":
+        raise ValueError(f"{text[end:].strip()[:40]!r} ends the line")
+    return value
+
+
+def line_of(fields: Mapping[str, Any]) -> bytes:
+    """Return the line with these fields."""
+    return _encode(fields).encode("ascii") + b"\n"
+
+
+def line_of_file(file: BackedUpFile) -> bytes:
+    """Return the line of a file, as `line_of` would make it: there are as many as files."""
+    path, size, mtime_ns, inode = file.found
+    owner = f"[{file.owner[0]},{file.owner[1]}]" if file.owner else "null"
+    ctime_ns = "null" if file.ctime_ns is None else file.ctime_ns
+    return (
+        f'{{"kind":"file","path":{_quoted(path)},"size":{size},"mtime_ns":{mtime_ns},'
+        f'"inode":{inode},"sha256":"{file.sha256}","mode":{file.mode},"owner":{owner},'
+        f'"ctime_ns":{ctime_ns}}}\n'
+    ).encode("ascii")
 
 
 def as_header(fields: Mapping[str, Any]) -> Header:
@@ -90,17 +114,16 @@ def as_file(fields: Mapping[str, Any]) -> BackedUpFile:
     size, mtime_ns, inode = fields["size"], fields["mtime_ns"], fields["inode"]
     mode, owner = fields.get("mode", 0o600), fields.get("owner")
     ctime_ns = fields.get("ctime_ns")
-    counts = (size, inode, mode, *(owner or ()))
     # In one go: there are as many lines as files.
-    if not all(type(value) is int for value in (*counts, mtime_ns, ctime_ns or 0)):
+    if not type(size) is type(inode) is type(mode) is type(mtime_ns) is type(ctime_ns or 0) is int:
         raise TypeError("a number is none")
-    if min(counts) < 0 or (owner is not None and len(owner) != OWNER):
-        raise ValueError("a number is below 0, or an owner is none")
+    if size < 0 or inode < 0 or mode < 0:
+        raise ValueError("a number is below 0")
     return BackedUpFile(
         FoundFile(_text(fields["path"]), size, mtime_ns, inode),
         _sha256(fields["sha256"]),
         stat.S_IMODE(mode),
-        None if owner is None else (owner[0], owner[1]),
+        None if owner is None else _owner(owner),
         ctime_ns,
     )
 
@@ -136,6 +159,13 @@ def _as_archive(archive: Mapping[str, Any]) -> ArchiveFacts:
     return ArchiveFacts(
         name=name, size_bytes=_count(archive["size"]), sha256=_sha256(archive["sha256"])
     )
+
+
+def _owner(value: Any) -> tuple[int, int]:
+    user, group = value
+    if not type(user) is type(group) is int or user < 0 or group < 0:
+        raise ValueError(f"{value!r} is no owner")
+    return user, group
 
 
 def _text(value: object) -> str:

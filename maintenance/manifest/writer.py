@@ -1,15 +1,15 @@
 """Writes a manifest, line by line, while its archive is made; the format is told in the package."""
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from maintenance.manifest.lines import line_of, line_of_file
 from maintenance.manifest.values import FORMAT, Header, Stored
 from maintenance.streams import HashingSink
 from retention.files import BackedUpFile, Skipped
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+LINES_AT_ONCE = 256
 
 
 class ManifestWriter:
@@ -17,6 +17,7 @@ class ManifestWriter:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._sink = HashingSink(path)
+        self._lines: list[bytes] = []  # that are not in the file yet
         self._file_count = self._total_bytes = self._skipped_count = 0
         self._line(
             kind="backup",
@@ -41,20 +42,11 @@ class ManifestWriter:
 
     def add(self, file: BackedUpFile) -> None:
         """List a file that is in the backup."""
-        found = file.found
         self._file_count += 1
-        self._total_bytes += found.size_bytes
-        self._line(
-            kind="file",
-            path=found.path,
-            size=found.size_bytes,
-            mtime_ns=found.mtime_ns,
-            inode=found.inode,
-            sha256=file.sha256,
-            mode=file.mode,
-            owner=file.owner,
-            ctime_ns=file.ctime_ns,
-        )
+        self._total_bytes += file.found.size_bytes
+        self._lines.append(line_of_file(file))
+        if len(self._lines) >= LINES_AT_ONCE:
+            self._write_lines()
 
     def skip(self, skipped: Skipped) -> None:
         """List something that was left out."""
@@ -63,6 +55,7 @@ class ManifestWriter:
 
     def finish(self, stored: Stored, *, finished_at: datetime) -> str:
         """Write the end line, bring all of it to the disk and return the hash of the file."""
+        self._write_lines()
         archive = stored.archive
         self._line(
             kind="end",
@@ -76,8 +69,13 @@ class ManifestWriter:
             and {"name": archive.name, "size": archive.size_bytes, "sha256": archive.sha256},
             lines_sha256=self._sink.sha256,
         )
+        self._write_lines()
         self._sink.seal()
         return self._sink.sha256
 
     def _line(self, **fields: Any) -> None:
-        self._sink.write(_encode(fields).encode("ascii") + b"\n")
+        self._lines.append(line_of(fields))
+
+    def _write_lines(self) -> None:
+        self._sink.write(b"".join(self._lines))
+        self._lines.clear()

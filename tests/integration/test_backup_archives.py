@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from maintenance.manifest import Manifest, ManifestWriter, Purpose
 from maintenance.models import Backup
 from maintenance.roots import Roots
 from maintenance.verify import verify_backup
-from retention.files import FoundFile, Skipped
+from retention.files import BackedUpFile, FoundFile, Skipped
 from retention.scanner import DatasetScanner
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +40,10 @@ def order(tmp_path: Path) -> BackupOrder:
 
 def _make(order: BackupOrder) -> Backup:
     return make_backup(DatasetScanner(order.roots.dataset), order)
+
+
+def renamed(file: BackedUpFile, path: str) -> BackedUpFile:
+    return file._replace(found=file.found._replace(path=path))
 
 
 def _names(directory: Path) -> list[str]:
@@ -107,11 +110,11 @@ def test_a_consistent_manifest_that_lists_what_the_archive_does_not_hold_is_noti
     files = list(manifest.files())
     match forgery:
         case "another hash":
-            files[0] = replace(files[0], sha256="0" * 64)
+            files[0] = files[0]._replace(sha256="0" * 64)
         case "another name":
-            files[0] = replace(files[0], found=replace(files[0].found, path="raw/live"))
+            files[0] = renamed(files[0], "raw/live")
         case "one more":
-            files.append(replace(files[0], found=replace(files[0].found, path="raw/live")))
+            files.append(renamed(files[0], "raw/live"))
         case "one less":
             files.pop()
     backup.manifest_file.unlink()

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maintenance.errors import ManifestError
 from maintenance.manifest import (
@@ -18,6 +21,7 @@ from maintenance.manifest import (
     Stored,
     Strategy,
 )
+from maintenance.manifest.lines import as_file, line_of, line_of_file, read_lines
 from maintenance.manifest.values import TOOL
 from retention.files import BackedUpFile, FoundFile, Skipped
 
@@ -58,6 +62,40 @@ def test_what_was_written_is_read_back(manifest: Path) -> None:
     assert (read.totals.file_count, read.totals.skipped_count) == (2, 1)
     assert read.totals.total_bytes == 5 * 2**30 + 3
     assert read.content_path == manifest.with_name("a.tar.zst")
+
+
+NAMES = st.binary(min_size=1).map(os.fsdecode) | st.text(min_size=1)
+
+
+@given(
+    path=NAMES,
+    size=st.integers(0, 2**64),
+    mtime_ns=st.integers(),
+    inode=st.integers(0, 2**64),
+    mode=st.integers(0, 0o7777),
+    owner=st.none() | st.tuples(st.integers(0, 2**32), st.integers(0, 2**32)),
+    ctime_ns=st.none() | st.integers(),
+)
+def test_the_line_of_a_file_is_plain_json_and_reads_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    path: str,
+    size: int,
+    mtime_ns: int,
+    inode: int,
+    mode: int,
+    owner: tuple[int, int] | None,
+    ctime_ns: int | None,
+) -> None:
+    file = BackedUpFile(FoundFile(path, size, mtime_ns, inode), "a" * 64, mode, owner, ctime_ns)
+    line = line_of_file(file)
+    stated = {"kind": "file", "path": path, "size": size, "mtime_ns": mtime_ns, "inode": inode}
+    stated |= {"sha256": "a" * 64, "mode": mode, "owner": owner, "ctime_ns": ctime_ns}
+    assert line == line_of(stated)
+
+    written = tmp_path_factory.mktemp("manifest") / "lines"
+    written.write_bytes(line)
+    (read,) = read_lines(written)
+    assert read.parsed(as_file) == file
 
 
 def _without_line(lines: list[bytes]) -> list[bytes]:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retention.errors import PolicyError
 from retention.policies import Category, DataRetentionPolicy, ns_since_epoch
@@ -30,9 +32,37 @@ def test_a_category_is_known_by_whole_words(path: str, category: Category | None
     assert DataRetentionPolicy().category_of(path) is category
 
 
-def test_an_absolute_path_is_refused() -> None:
+@pytest.mark.parametrize("path", ["/raw/a", "/raw"])
+def test_an_absolute_path_is_refused(path: str) -> None:
     with pytest.raises(PolicyError, match="relative to the dataset root"):
-        DataRetentionPolicy().category_of("/raw/a")
+        DataRetentionPolicy().category_of(path)
+    with pytest.raises(PolicyError, match="relative to the dataset root"):
+        DataRetentionPolicy().is_expired(path, 0, now=NOW)
+
+
+PARTS = st.sampled_from(["raw", "RAW", "pattern", "decisions", "x", "\udcff", ".", "_", " ", "\n"])
+PATHS = st.lists(st.lists(PARTS, min_size=1).map("".join), min_size=1).map("/".join)
+DAYS = st.none() | st.integers(0, 3)
+
+
+@given(
+    paths=st.lists(st.tuples(PATHS, st.integers(-1, 4))),
+    policy=st.builds(
+        DataRetentionPolicy,
+        raw_snapshot_days=DAYS,
+        pattern_record_days=DAYS,
+        decision_snapshot_days=DAYS,
+    ),
+)
+def test_a_walk_is_judged_as_each_of_its_files(
+    paths: list[tuple[str, int]], policy: DataRetentionPolicy
+) -> None:
+    judge = policy.judge(NOW)
+    for path, age in paths:
+        category = policy.category_of(path)
+        days = None if category is None else policy.days_of(category)
+        expired = None if category is None else days is not None and age > days
+        assert judge(path, ns_since_epoch(NOW - timedelta(days=age))) is expired
 
 
 @pytest.mark.parametrize(
