@@ -11,13 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from maintenance.errors import MaintenanceError
 from maintenance.handing_over import What, hand_over
-from maintenance.models import Backup, BackupHold, BackupKeeping, current_keeping
-from maintenance.preview import preview_backups, preview_files, preview_maintenance
+from maintenance.models import Backup, BackupHold, BackupKeeping
+from maintenance.preview import preview_policies
 from maintenance.records import accept_backup
-from retention.errors import RetentionError
-from retention.models import current_file_retention, current_policy
 from scheduling.admin.operator import operator_of
 from scheduling.errors import SchedulingError
 
@@ -73,11 +70,18 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
 
     def preview(self, request: HttpRequest) -> TemplateResponse:
         """Show what the policies would remove now, and why the rest stays."""
-        context = {**self.admin_site.each_context(request), "title": "Retention preview"}
-        try:
-            context |= _previewed(datetime.now(UTC))
-        except (MaintenanceError, RetentionError) as error:
-            context["error"] = str(error)
+        now = datetime.now(UTC)
+        told = preview_policies(settings.DATASET_ROOT, settings.BACKUP_ROOT, now=now)
+        paths = [
+            ("Expired in the dataset", told["files"], ""),
+            ("Too old by file retention", told["file_retention"], "No file is ever too old."),
+        ]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Retention preview",
+            "backups": told["backups"] | _gaps(told["backups"]),
+            "paths": paths,
+        }
         return TemplateResponse(request, "maintenance/preview.html", context)
 
     @admin.action(description="Verify: read back against the manifest", permissions=["change"])
@@ -133,20 +137,11 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         self.message_user(request, format_html(told, len(backups), DOES[what], runs))
 
 
-def _previewed(now: datetime) -> dict[str, Any]:
-    """Return what the preview page shows; raise MaintenanceError, RetentionError."""
-    dataset, backups = settings.DATASET_ROOT, settings.BACKUP_ROOT
-    row = current_file_retention()
-    judged = preview_backups(dataset, backups, current_keeping(), now=now)
-    expired = preview_maintenance(dataset, backups, current_policy(), now=now)
-    too_old = preview_files(
-        row.data_root or dataset, backups, row.as_policy(), row.backed_up, now=now
-    )
-    for name in ("gap", "gap_after"):
-        seconds = judged[f"{name}_seconds"]
-        judged[name] = timedelta(seconds=seconds) if seconds is not None else None
-    paths = [("Expired in the dataset", expired), ("Too old by file retention", too_old)]
-    return {"backups": judged, "paths": paths}
+def _gaps(backups: dict[str, Any]) -> dict[str, timedelta]:
+    """Return the times between two copies that there are, for people to read."""
+    names = {"gap": "gap_seconds", "gap_after": "gap_after_seconds"}
+    found = {name: backups.get(key) for name, key in names.items()}
+    return {name: timedelta(seconds=gap) for name, gap in found.items() if gap is not None}
 
 
 @admin.register(BackupKeeping)

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from maintenance.errors import MaintenanceError, RemoteError
 from maintenance.layout import MANIFEST_NAME, discard, sequence_of
-from maintenance.locks import backup_lock
+from maintenance.locks import backup_lock, reading
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
 from maintenance.remote import SETTING, Remote
@@ -48,10 +48,8 @@ def copy_backups(*, now: datetime) -> Copied:
     waiting = Backup.objects.present().exclude(state=Backup.State.FAILED).filter(copied_at=None)
     for row in waiting.order_by("sequence"):
         try:
-            manifest = Manifest.read(row.manifest_file)
-            if manifest.sha256 != row.manifest_sha256:
-                raise RemoteError("its manifest is not the one that was recorded")
-            copied.sent_bytes += remote.put(manifest)
+            with reading(row.directory):
+                copied.sent_bytes += remote.put(_manifest_of(row))
         except MaintenanceError as error:
             copied.failed[row.backup_id] = str(error)
             named = {"backup_id": row.backup_id, "error": str(error)}
@@ -61,6 +59,13 @@ def copy_backups(*, now: datetime) -> Copied:
         copied.backups.append(row.backup_id)
         log.info("backup_copied", extra={"backup_id": row.backup_id})
     return copied
+
+
+def _manifest_of(row: Backup) -> Manifest:
+    manifest = Manifest.read(row.manifest_file)
+    if manifest.sha256 != row.manifest_sha256:
+        raise RemoteError("its manifest is not the one that was recorded")
+    return manifest
 
 
 def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
@@ -82,6 +87,7 @@ def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
         known = Backup.objects.filter(backup_id=backup_id).first()
         if known is not None:
             row.pk, row.anomaly = known.pk, known.anomaly
+            row.drilled_at, row.drill_seconds = known.drilled_at, known.drill_seconds
         row.state, row.verified_at, row.copied_at = row.state_if_whole, now, now
         row.save()
     log.info("backup_fetched", extra={"backup_id": backup_id})

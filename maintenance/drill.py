@@ -11,7 +11,6 @@ from pathlib import Path
 from maintenance.errors import RestoreError
 from maintenance.manifest import Manifest
 from maintenance.restore import restore_backup
-from maintenance.vouching import in_walk
 from retention.files import BackedUpFile, FoundFile, printable
 from retention.scanner import DatasetScanner
 
@@ -46,8 +45,8 @@ def drill(manifest_path: Path, scratch: Path, *, manifest_sha256: str = "") -> D
 
 
 def _compare(manifest: Manifest, place: Path) -> None:
-    listed = sorted(manifest.files(), key=lambda file: in_walk(file.path))
-    for wanted, found in zip_longest(listed, DatasetScanner(place)):
+    """Walk through what came back: a manifest lists the files in the order of a walk."""
+    for wanted, found in zip_longest(manifest.files(), DatasetScanner(place)):
         if wanted is None or found is None or not _is_same(wanted, found, place):
             culprit = wanted.path if wanted else found.path if found else ""
             raise RestoreError(f"{printable(culprit)!r} did not come back as it was backed up")

@@ -1,5 +1,6 @@
 """One maintenance at a time per root; the lock of a dead process frees itself."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from filelock import FileLock, Timeout, lock_descriptor
 
 from maintenance.errors import RootBusyError, RootsError
 from maintenance.roots import Roots
-from retention.rooted import open_root
+from retention.rooted import DIRECTORY, open_root
 
 LOCK_NAME = ".maintenance.lock"
 
@@ -44,6 +45,49 @@ def backup_lock(backup_root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def reading(backup: Path) -> Iterator[None]:
+    """Keep the backup in this directory from being removed; any number may read it at once.
+
+    Raises RootBusyError if it is being removed. One that is not there is not kept.
+    """
+    with _flocked(backup, fcntl.LOCK_SH) as ours:
+        if not ours:
+            raise RootBusyError(f"{str(backup)!r} is being removed by another process")
+        yield
+
+
+@contextmanager
+def unless_read(backup: Path) -> Iterator[bool]:
+    """Say whether nobody reads the backup in this directory, and keep it so meanwhile."""
+    with _flocked(backup, fcntl.LOCK_EX) as ours:
+        yield ours
+
+
+@contextmanager
+def _flocked(directory: Path, kind: int) -> Iterator[bool]:
+    """Lock a directory until the end, or the death of this process; say if that could be done."""
+    try:
+        handle = os.open(directory, DIRECTORY)
+    except OSError:  # who reads it, or removes it, says what is the matter
+        yield True
+        return
+    try:
+        yield _flock(handle, kind)
+    finally:
+        os.close(handle)
+
+
+def _flock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks on directories
+        return True
+    return True
 
 
 def _locked(handle: int) -> bool:

@@ -4,9 +4,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from maintenance.compression import DAMAGED, Compression
 from maintenance.encryption import SUFFIX, require_key
@@ -20,17 +19,16 @@ from retention.rooted import Descent, open_file, open_root
 from retention.scanner import DatasetScanner
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file of a backup; its chunks are to be read before the next member is asked for.
+class Member(NamedTuple):
+    """A file of a backup, of which more is to be asked before the next one is.
 
-    `shared` is a copy that another backup has as well, under its own name.
+    A copy that `is_shared` is another backup's as well, under its own name.
     """
 
     path: str
     size_bytes: int
     chunks: Callable[[], Iterator[bytes]]
-    shared: bool = False
+    is_shared: Callable[[], bool]
 
 
 @contextmanager
@@ -69,7 +67,7 @@ def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterato
 def _archived(stream: IO[bytes]) -> Iterator[Member]:
     tar = TarReader(stream)
     for path, size in tar:
-        yield Member(path, size, tar.chunks)
+        yield Member(path, size, tar.chunks, is_shared=bool)
 
 
 @contextmanager
@@ -85,18 +83,20 @@ def _open_tree(manifest: Manifest) -> Iterator[Iterator[Member]]:
 def _copied(tree: DatasetScanner, descent: Descent) -> Iterator[Member]:
     for found in tree:
         parent, name = descent.parent_of(found.path)
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        shared = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
-        yield Member(found.path, found.size_bytes, partial(_content, parent, name), shared=shared)
+        content = partial(_content, parent, name, found.size_bytes)
+        yield Member(found.path, found.size_bytes, content, partial(_is_linked, parent, name))
     for skipped in tree.skipped:
         raise VerificationError(f"{printable(skipped.path)!r} is a {skipped.reason}, and no copy")
 
 
-def _content(parent: int, name: str) -> Iterator[bytes]:
-    with open_file(parent, name) as handle, os.fdopen(handle, "rb", closefd=False) as file:
-        yield from _chunks(file)
+def _content(parent: int, name: str, size_bytes: int) -> Iterator[bytes]:
+    """Read a copy to its end, even if that is not where it should be."""
+    at_once = min(size_bytes + 1, CHUNK_BYTES)
+    with open_file(parent, name) as handle:
+        while chunk := os.read(handle, at_once):
+            yield chunk
 
 
-def _chunks(content: IO[bytes]) -> Iterator[bytes]:
-    while chunk := content.read(CHUNK_BYTES):
-        yield chunk
+def _is_linked(parent: int, name: str) -> bool:
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 1

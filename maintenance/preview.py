@@ -1,23 +1,59 @@
 """Says what maintenance would do, and does nothing."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from maintenance.errors import MaintenanceError
 from maintenance.manifest import Purpose
-from maintenance.models import Backup
+from maintenance.models import Backup, current_keeping
 from maintenance.pruning import judged_backups
 from maintenance.roots import Roots, resolved_roots
+from retention.errors import RetentionError
 from retention.expiry import find_expired
 from retention.files import FoundFile, printable
 from retention.globs import Globs
 from retention.keeping import Judgement, KeepingPolicy
+from retention.models import current_file_retention, current_policy
 from retention.policies import DataRetentionPolicy, FileRetentionPolicy
 from retention.scanner import DatasetScanner
 
 Root = str | os.PathLike[str]
+
+
+def preview_policies(dataset_root: Root, backup_root: Root, *, now: datetime) -> dict[str, Any]:
+    """Return what the enabled policies would remove: `backups`, `files` and `file_retention`.
+
+    The last is None while no file is ever too old. What cannot be looked at holds its `error`
+    alone, and the others are told.
+    """
+    by_age = current_file_retention()
+    told: dict[str, Any] = {
+        "backups": _or_error(
+            lambda: preview_backups(dataset_root, backup_root, current_keeping(), now=now)
+        ),
+        "files": _or_error(
+            lambda: preview_maintenance(dataset_root, backup_root, current_policy(), now=now)
+        ),
+        "file_retention": None,
+    }
+    if by_age.ttl_days is not None:
+        data_root = by_age.data_root or dataset_root
+        told["file_retention"] = _or_error(
+            lambda: preview_files(
+                data_root, backup_root, by_age.as_policy(), by_age.backed_up, now=now
+            )
+        )
+    return told
+
+
+def _or_error(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return look()
+    except (MaintenanceError, RetentionError) as error:
+        return {"error": str(error)}
 
 
 def preview_backups(

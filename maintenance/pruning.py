@@ -10,6 +10,7 @@ from django.db import transaction
 
 from maintenance.errors import ManifestError
 from maintenance.layout import discard
+from maintenance.locks import unless_read
 from maintenance.manifest import Manifest, Purpose
 from maintenance.models import Backup
 from maintenance.roots import Roots
@@ -65,8 +66,19 @@ def _settle(roots: Roots, now: datetime) -> None:
 
 
 def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
-    if row.directory.exists() and not _is_what_its_row_says(row):
-        return False
+    with unless_read(row.directory) as free:
+        if not free:
+            named = {"backup_id": row.backup_id, "reason": "somebody reads it"}
+            log.info("backup_kept", extra=named)
+            return False
+        if row.directory.exists() and not _is_what_its_row_says(row):
+            return False
+        _discard(row, roots, now)
+    log.info("backup_removed", extra={"backup_id": row.backup_id, "purpose": row.purpose})
+    return True
+
+
+def _discard(row: Backup, roots: Roots, now: datetime) -> None:
     warrant = Warrant(backup_id="", reason=LET_GO, at=now)
     as_file = BackedUpFile(FoundFile(row.backup_id, row.stored_bytes, 0, 0), row.archive_sha256)
     planned = plan_deletions([as_file], root=roots.backup, warrant=warrant)
@@ -76,8 +88,6 @@ def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
         conclude_deletions(planned, kept_paths=(), at=now)
         row.state = Backup.State.REMOVED
         row.save(update_fields=["state"])
-    log.info("backup_removed", extra={"backup_id": row.backup_id, "purpose": row.purpose})
-    return True
 
 
 def _is_what_its_row_says(row: Backup) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from django.db import transaction
 from maintenance.drill import Drill, drill
 from maintenance.errors import BackupNotFoundError, ManifestError, VerificationError
 from maintenance.layout import MANIFEST_NAME
+from maintenance.locks import reading
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
 from maintenance.restore import Restoration, restore_backup
@@ -28,7 +29,7 @@ def recheck_backup(name: str, *, now: datetime) -> Manifest:
     Raises BackupNotFoundError, ManifestError, VerificationError.
     """
     named = named_backup(name)
-    with _verdict_noted(named.row):
+    with named.kept(), _verdict_noted(named.row):
         manifest = verify_backup(named.manifest_path, manifest_sha256=named.manifest_sha256)
     _note_whole(named.row, now)
     return manifest
@@ -52,7 +53,7 @@ def restore_named(
     Raises BackupNotFoundError and what `restore_backup` raises.
     """
     named = named_backup(name)
-    with _verdict_noted(named.row):
+    with named.kept(), _verdict_noted(named.row):
         restoration = restore_backup(
             named.manifest_path,
             target,
@@ -70,7 +71,7 @@ def drill_named(name: str, scratch: Path, *, now: datetime) -> Drill:
     Raises BackupNotFoundError and what `drill` raises.
     """
     named = named_backup(name)
-    with _verdict_noted(named.row):
+    with named.kept(), _verdict_noted(named.row):
         done = drill(named.manifest_path, scratch, manifest_sha256=named.manifest_sha256)
     _note_whole(named.row, now, drilled_at=now, drill_seconds=done.seconds)
     return done
@@ -87,6 +88,10 @@ class NamedBackup:
     def manifest_sha256(self) -> str:
         """The hash that was recorded, '' if none was."""
         return self.row.manifest_sha256 if self.row else ""
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Keep it from being removed while it is read; raise RootBusyError if it is already."""
+        return reading(self.manifest_path.parent)
 
 
 def named_backup(name: str) -> NamedBackup:

@@ -6,7 +6,7 @@
 <url>/objects/<aa>/<sha256>          the files of trees, by their content: each is stored once
 ```
 An object's name is a hash, so names that a store would not take do not matter, and what trees share
-is not sent twice. Each copy is read back and held against its hash.
+is not sent twice. Each copy is read back and held against its hash before it gets its name.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from retention.files import printable
 from retention.rooted import DIRECTORY, Descent
 
 SETTING = "OPS_BACKUP_COPY_URL"
+ARRIVING = ".arriving"
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -116,13 +117,15 @@ class Remote:
         if self._store.exists(there) and self._store.size(there) == file.stat().st_size:
             return 0
         self._store.makedirs(there.rpartition("/")[0], exist_ok=True)
-        self._store.put_file(str(file), there)
+        arriving = f"{there}{ARRIVING}"
+        self._store.put_file(str(file), arriving)
         digest = hashlib.sha256()
-        for chunk in self._chunks(there):
+        for chunk in self._chunks(arriving):
             digest.update(chunk)
         if digest.hexdigest() != sha256:
-            self._store.rm_file(there)
+            self._store.rm_file(arriving)
             raise RemoteError(f"{printable(str(file))!r} did not arrive as it is: copy it again")
+        self._store.mv(arriving, there)
         return file.stat().st_size
 
     def _receive(self, there: str, file: Path) -> None:

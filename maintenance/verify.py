@@ -42,7 +42,7 @@ def verify_backup(
 def _agree(listed: BackedUpFile, stored: Member, trust_shared: bool) -> bool:  # noqa: FBT001 the caller's own
     if (stored.path, stored.size_bytes) != (listed.path, listed.found.size_bytes):
         return False
-    if stored.shared and trust_shared:
+    if trust_shared and stored.is_shared():
         return True
     digest = Sha256()
     for chunk in stored.chunks():

@@ -1,8 +1,10 @@
 """Copies of backups elsewhere: on S3, as moto's server plays it, and on another disk."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,64 @@ def test_a_copy_that_is_not_whole_is_none(roots: Roots, settings: Any, tmp_path:
     assert told("fetch_backup") == ""
     with pytest.raises(CommandError, match=r"no backup .* is among the copies"):
         told("fetch_backup", backup.backup_id)
+
+
+def test_fetching_keeps_what_was_known_of_the_backup(
+    roots: Roots, settings: Any, tmp_path: Path
+) -> None:
+    settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/elsewhere"
+    backup = back_up(roots, Strategy.ARCHIVE)
+    drilled = datetime(2026, 3, 1, tzinfo=UTC)
+    backup.note(drilled_at=drilled, drill_seconds=2.5, anomaly="half of the files are gone")
+    tasks.copy_backups()
+    shutil.rmtree(backup.directory)
+
+    assert json.loads(told("fetch_backup", "--json")) == [backup.backup_id]
+    assert json.loads(told("fetch_backup", backup.backup_id, "--json")) == {
+        "backup_id": backup.backup_id,
+        "state": "suspect",
+        "files": 4,
+    }
+    again = Backup.objects.get()
+    assert (again.drilled_at, again.drill_seconds) == (drilled, 2.5)
+    assert again.suspicion
+
+
+@pytest.mark.parametrize("backup_id", ["../elsewhere", "objects", "/etc", "."])
+def test_what_is_no_id_is_fetched_from_nowhere(
+    roots: Roots, settings: Any, tmp_path: Path, backup_id: str
+) -> None:
+    settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/elsewhere"
+    back_up(roots, Strategy.ARCHIVE)
+    tasks.copy_backups()
+    with pytest.raises(CommandError, match=r"is no id of a backup|is there already"):
+        told("fetch_backup", backup_id)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_what_was_sent_but_not_read_back_is_no_copy(
+    roots: Roots,
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: Strategy,
+) -> None:
+    settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/elsewhere"
+    backup = back_up(roots, strategy)
+
+    def killed(*_: object) -> Iterator[bytes]:
+        for arriving in (tmp_path / "elsewhere").rglob("*.arriving"):
+            arriving.write_bytes(b"?" * arriving.stat().st_size)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Remote, "_chunks", killed)
+        with pytest.raises(KeyboardInterrupt):
+            told("copy_backups")
+    assert told("fetch_backup") == ""
+    assert told("copy_backups").startswith("1 copied, ")
+    shutil.rmtree(backup.directory)
+    assert "is back and verified" in told("fetch_backup", backup.backup_id)
 
 
 def test_what_does_not_arrive_as_it_is_is_sent_again(

@@ -1,6 +1,7 @@
 """`manage.py fetch_backup`: bring a backup back from its copy elsewhere."""
 
 import argparse
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,18 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the backup and where to."""
+        """Declare the backup, where to, and the switch."""
         parser.add_argument("backup", metavar="ID", nargs="?")
         parser.add_argument("--backup-root", type=Path, default=settings.BACKUP_ROOT)
+        parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, **options: Any) -> None:
         """Fetch or list."""
         root: Path = options["backup_root"]
         try:
             if options["backup"] is None:
-                self.stdout.write("\n".join(current_remote().backup_ids()))
+                ids = current_remote().backup_ids()
+                self.stdout.write(json.dumps(ids) if options["json"] else "\n".join(ids))
                 return
             make_directory(root)
             with shown_on_terminal():
@@ -41,4 +44,6 @@ class Command(BaseCommand):
             raise CommandError(f"{str(root)!r} cannot be made ({error.strerror})") from error
         except MaintenanceError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{row.backup_id} is back and {row.state}: {row.file_count} files")
+        told = {"backup_id": row.backup_id, "state": row.state, "files": row.file_count}
+        line = f"{row.backup_id} is back and {row.state}: {row.file_count} files"
+        self.stdout.write(json.dumps(told) if options["json"] else line)

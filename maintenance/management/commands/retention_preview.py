@@ -8,18 +8,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from maintenance.errors import MaintenanceError
-from maintenance.models import current_keeping
-from maintenance.preview import preview_backups, preview_maintenance
-from retention.errors import RetentionError
-from retention.models import current_policy
+from maintenance.preview import preview_policies
 from scheduling.table import table
 
 NOT_ENABLED = "no keeping policy is enabled: nothing is removed"
 
 
 class Command(BaseCommand):
-    """Changes nothing."""
+    """Changes nothing. Exits 1 where something could not be looked at."""
 
     help = "Say which backups and which files the policies would remove now, and why others stay."
 
@@ -31,21 +27,23 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Look, and show."""
-        now = datetime.now(UTC)
         places = options["dataset_root"], options["backup_root"]
-        try:
-            backups = preview_backups(*places, current_keeping(), now=now)
-            files = preview_maintenance(*places, current_policy(), now=now)
-        except (MaintenanceError, RetentionError) as error:
-            raise CommandError(str(error)) from error
+        told = preview_policies(*places, now=datetime.now(UTC))
+        errors = [part["error"] for part in told.values() if part and "error" in part]
         if options["json"]:
-            self.stdout.write(json.dumps({**backups, "files": files}, indent=2))
-            return
-        self.stdout.write(_backups_in_words(backups) if backups["enabled"] else NOT_ENABLED)
-        self.stdout.write(_files_in_words(files))
+            backups = told.pop("backups")
+            self.stdout.write(json.dumps({**backups, **told}, indent=2))
+        else:
+            for in_words, part in zip(IN_WORDS, told.values(), strict=True):
+                if part and "error" not in part:
+                    self.stdout.write(in_words(part))
+        if errors:
+            raise CommandError("\n".join(dict.fromkeys(errors)))
 
 
 def _backups_in_words(preview: dict[str, Any]) -> str:
+    if not preview["enabled"]:
+        return NOT_ENABLED
     judged = preview["backups"]
     summary = (
         f"{preview['going']} of {len(judged)} backups would go, {preview['going_bytes']} bytes"
@@ -75,9 +73,20 @@ def _verdict(item: dict[str, Any]) -> str:
 
 
 def _files_in_words(files: dict[str, Any]) -> str:
+    return _counted(files, "have expired", "dataset")
+
+
+def _file_retention_in_words(files: dict[str, Any]) -> str:
+    return _counted(files, "are too old", "files")
+
+
+def _counted(files: dict[str, Any], are: str, path: str) -> str:
     figures = files["retention"]
     return (
-        f"{figures['expired_candidates']} of {figures['scanned_files']} files have expired, "
+        f"{figures['expired_candidates']} of {figures['scanned_files']} files {are}, "
         f"{files['expired_bytes']} bytes, {files['beyond_the_policy']}; "
-        "`maintain --path dataset --dry-run` lists them"
+        f"`maintain --path {path} --dry-run` lists them"
     )
+
+
+IN_WORDS = (_backups_in_words, _files_in_words, _file_retention_in_words)
