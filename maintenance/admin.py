@@ -1,6 +1,6 @@
 """Backups in the admin: to read, to check, to hold, and to say how many are kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from maintenance.handing_over import What, hand_over
 from maintenance.models import Backup, BackupHold, BackupKeeping
-from maintenance.preview import preview_policies
+from maintenance.preview import gap_in_words, preview_policies
 from maintenance.records import accept_backup
 from scheduling.admin.operator import operator_of
 from scheduling.errors import SchedulingError
@@ -74,12 +74,13 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         told = preview_policies(settings.DATASET_ROOT, settings.BACKUP_ROOT, now=now)
         paths = [
             ("Expired in the dataset", told["files"], ""),
-            ("Too old by file retention", told["file_retention"], "No file is ever too old."),
+            ("Too old by file retention", told["file_retention"], "No file retention is enabled."),
         ]
         context = {
             **self.admin_site.each_context(request),
             "title": "Retention preview",
-            "backups": told["backups"] | _gaps(told["backups"]),
+            "backups": told["backups"],
+            "gap": gap_in_words(told["backups"]),
             "paths": paths,
         }
         return TemplateResponse(request, "maintenance/preview.html", context)
@@ -135,13 +136,6 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         runs = reverse("admin:scheduling_run_changelist") + f"?office__id__exact={office.pk}"
         told = '{} are being {} by the workers: <a href="{}">runs</a>'
         self.message_user(request, format_html(told, len(backups), DOES[what], runs))
-
-
-def _gaps(backups: dict[str, Any]) -> dict[str, timedelta]:
-    """Return the times between two copies that there are, for people to read."""
-    names = {"gap": "gap_seconds", "gap_after": "gap_after_seconds"}
-    found = {name: backups.get(key) for name, key in names.items()}
-    return {name: timedelta(seconds=gap) for name, gap in found.items() if gap is not None}
 
 
 @admin.register(BackupKeeping)

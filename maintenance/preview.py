@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -26,8 +26,8 @@ Root = str | os.PathLike[str]
 def preview_policies(dataset_root: Root, backup_root: Root, *, now: datetime) -> dict[str, Any]:
     """Return what the enabled policies would remove: `backups`, `files` and `file_retention`.
 
-    The last is None while no file is ever too old. What cannot be looked at holds its `error`
-    alone, and the others are told.
+    The last is None while nobody has enabled one: no job goes by the default. What cannot be
+    looked at holds its `error` alone, and the others are told.
     """
     by_age = current_file_retention()
     told: dict[str, Any] = {
@@ -39,7 +39,7 @@ def preview_policies(dataset_root: Root, backup_root: Root, *, now: datetime) ->
         ),
         "file_retention": None,
     }
-    if by_age.ttl_days is not None:
+    if by_age.pk is not None:
         data_root = by_age.data_root or dataset_root
         told["file_retention"] = _or_error(
             lambda: preview_files(
@@ -76,6 +76,18 @@ def preview_backups(
         "gap_seconds": _longest_gap(copies),
         "gap_after_seconds": _longest_gap([row for row in copies if row not in going]),
     }
+
+
+def gap_in_words(preview: dict[str, Any]) -> str:
+    """Say how the longest time between two copies would grow; '' if it would not."""
+    before, after = preview.get("gap_seconds"), preview.get("gap_after_seconds")
+    if not preview.get("going") or before is None or after is None or before == after:
+        return ""
+    return f"the longest time between two copies would grow from {_time(before)} to {_time(after)}"
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds))).removesuffix(", 0:00:00")
 
 
 def preview_maintenance(

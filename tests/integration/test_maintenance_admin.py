@@ -13,7 +13,7 @@ from maintenance import tasks
 from maintenance.backup import BackupOrder, make_backup
 from maintenance.manifest import Purpose
 from maintenance.models import Backup, BackupHold, BackupKeeping
-from maintenance.preview import preview_backups
+from maintenance.preview import gap_in_words, preview_backups
 from maintenance.roots import Roots
 from retention.keeping import KeepingPolicy
 from retention.models import FileRetention, current_file_retention
@@ -140,10 +140,14 @@ def test_the_preview_shows_what_would_go_and_why_the_rest_stays(
     assert backup.backup_id in shown
     assert "stays: minimum, last, daily" in shown
     assert "raw/&lt;old&gt;" in shown
-    assert "older than 7 days" in shown
-    settings.DATASET_ROOT = tmp_path / "nowhere"
+    assert "No file retention is enabled" in shown
+    FileRetention.objects.create(name="logs", data_root=str(tmp_path / "nowhere"))
     shown = admin_client.get("/admin/maintenance/backup/preview/").content.decode()
     assert "is not a directory: create it or mount it" in shown
+    assert "raw/&lt;old&gt;" in shown
+    FileRetention.objects.update(data_root="")
+    shown = admin_client.get("/admin/maintenance/backup/preview/").content.decode()
+    assert "older than 7 days" in shown
 
 
 @pytest.mark.django_db
@@ -159,6 +163,8 @@ def test_the_gap_that_a_removal_would_leave_is_told(backup: Backup, tmp_path: Pa
     told = preview_backups(roots.dataset, roots.backup, keeping, now=datetime.now(UTC))
     assert (told["going"], told["gap_seconds"], told["gap_after_seconds"]) == (2, 3600, 3 * 3600)
     assert told["going_bytes"] > 0
+    grows = "the longest time between two copies would grow from 1:00:00 to 3:00:00"
+    assert gap_in_words(told) == grows
 
 
 @pytest.mark.django_db

@@ -12,15 +12,19 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from maintenance.errors import MaintenanceFailedError, RootsError
+from maintenance.errors import MaintenanceFailedError, RootBusyError, RootsError
+from maintenance.locks import unless_read
+from maintenance.manifest import Manifest
 from maintenance.models import Backup, BackupHold, BackupKeeping
 from maintenance.pruning import LET_GO, prune_backups
+from maintenance.records import recheck_backup, restore_named
 from maintenance.roots import Roots
 from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot
 from maintenance.standing import back_up_and_maintain
+from maintenance.verify import verify_backup
 from retention.errors import PolicyError
 from retention.keeping import ONLY_COPY, KeepingPolicy
-from retention.models import Deletion, RetentionPolicy
+from retention.models import Deletion, FileRetention, RetentionPolicy
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -246,6 +250,40 @@ def test_what_somebody_holds_stays_until_the_hold_runs_out(roots: Roots) -> None
     assert present("snapshot") == [4]
 
 
+def test_what_is_being_read_stays_until_that_is_over(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pruning in the middle of a restoration, and another copy made: neither disturbs it."""
+    three_copies_and_an_only_copy(roots)
+    first = Backup.objects.get(sequence=1)
+
+    def verified_while_others_work(*args: Any, **named: Any) -> Manifest:
+        manifest = verify_backup(*args, **named)
+        prune_backups(roots, only_last(1), now=NOW)
+        _put(roots.dataset, "raw/meanwhile")
+        _maintain_when_due()
+        return manifest
+
+    with monkeypatch.context() as patch:
+        patch.setattr("maintenance.restore.verify_backup", verified_while_others_work)
+        restored = restore_named(first.backup_id, tmp_path / "back", now=NOW)
+    assert restored.restored.files == first.file_count
+    assert present("snapshot") == [1, 4, 5]
+    prune_backups(roots, only_last(1), now=NOW)
+    assert present("snapshot") == [5]
+
+
+def test_what_is_being_removed_is_not_read(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    first = Backup.objects.get(sequence=1)
+    with unless_read(first.directory) as free:
+        assert free
+        with pytest.raises(RootBusyError, match="is being removed by another process"):
+            recheck_backup(first.backup_id, now=NOW)
+    first.refresh_from_db()
+    assert first.state == Backup.State.VERIFIED
+
+
 def test_only_copies_go_when_their_own_days_have_passed(roots: Roots) -> None:
     three_copies_and_an_only_copy(roots)
     made = Backup.objects.get(purpose="expired").created_at
@@ -294,6 +332,24 @@ def test_the_preview_says_what_goes_and_why_the_rest_stays(roots: Roots) -> None
     out = StringIO()
     call_command("retention_preview", *map(str, where), stdout=out)
     assert out.getvalue().startswith("no keeping policy is enabled: nothing is removed")
+
+
+def test_what_cannot_be_previewed_hides_nothing_else(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a", days_old=9)
+    where = ["--dataset-root", str(roots.dataset), "--backup-root", str(roots.backup)]
+    out = StringIO()
+    call_command("retention_preview", *where, stdout=out)
+    assert "1 of 1 files have expired, 5 bytes" in out.getvalue()
+    assert "too old" not in out.getvalue()
+    FileRetention.objects.create(name="logs", data_root=str(roots.dataset / "nowhere"))
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"nowhere' is not a directory"):
+        call_command("retention_preview", *where, stdout=out)
+    assert "1 of 1 files have expired" in out.getvalue()
+    FileRetention.objects.update(data_root="")
+    out = StringIO()
+    call_command("retention_preview", *where, stdout=out)
+    assert "1 of 1 files are too old, 5 bytes, 0 more are too old" in out.getvalue()
 
 
 def test_a_failed_backup_is_a_failed_run(roots: Roots, settings: Any) -> None:

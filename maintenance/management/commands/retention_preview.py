@@ -2,13 +2,13 @@
 
 import argparse
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from maintenance.preview import preview_policies
+from maintenance.preview import gap_in_words, preview_policies
 from scheduling.table import table
 
 NOT_ENABLED = "no keeping policy is enabled: nothing is removed"
@@ -55,17 +55,9 @@ def _backups_in_words(preview: dict[str, Any]) -> str:
         for item in judged
     ]
     return (
-        f"{summary}{_gap_in_words(preview)}\n"
+        f"{'; '.join(filter(None, (summary, gap_in_words(preview))))}\n"
         f"{table(('backup', 'purpose', 'bytes', 'verdict'), rows)}"
     )
-
-
-def _gap_in_words(preview: dict[str, Any]) -> str:
-    now, after = preview["gap_seconds"], preview["gap_after_seconds"]
-    if not preview["going"] or after is None or after == now:
-        return ""
-    times = f"{timedelta(seconds=now)} to {timedelta(seconds=after)}"
-    return f"; the longest time between two copies grows from {times}"
 
 
 def _verdict(item: dict[str, Any]) -> str:
