@@ -11,11 +11,11 @@ from maintenance.compression import DAMAGED, Compression
 from maintenance.encryption import SUFFIX, require_key
 from maintenance.errors import EncryptionError, VerificationError
 from maintenance.manifest import ArchiveFacts, Manifest
-from maintenance.streams import CHUNK_BYTES, HashingSource
+from maintenance.streams import CHUNK_BYTES, HashingSource, keep_freed_memory
 from maintenance.tar import TarReader
 from retention.errors import RootUnusableError
 from retention.files import printable
-from retention.rooted import Descent, open_file, open_root
+from retention.rooted import FILE, Descent, open_root
 from retention.scanner import DatasetScanner
 
 
@@ -47,6 +47,7 @@ def open_members(manifest: Manifest) -> Iterator[Iterator[Member]]:
 @contextmanager
 def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterator[Member]]:
     """Behind the members the whole archive has been read, and has the hash that was stated."""
+    keep_freed_memory()
     path = manifest.content_path
     key = require_key() if path.name.endswith(SUFFIX) else None
     try:
@@ -92,9 +93,12 @@ def _copied(tree: DatasetScanner, descent: Descent) -> Iterator[Member]:
 def _content(parent: int, name: str, size_bytes: int) -> Iterator[bytes]:
     """Read a copy to its end, even if that is not where it should be."""
     at_once = min(size_bytes + 1, CHUNK_BYTES)
-    with open_file(parent, name) as handle:
+    handle = os.open(name, FILE, dir_fd=parent)
+    try:
         while chunk := os.read(handle, at_once):
             yield chunk
+    finally:
+        os.close(handle)
 
 
 def _is_linked(parent: int, name: str) -> bool:

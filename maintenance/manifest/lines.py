@@ -22,28 +22,47 @@ from retention.files import BackedUpFile, FoundFile
 
 T = TypeVar("T")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+FILE = re.compile(rb'\{"kind":"file","path":"(?:[^"\\]|\\.)*+","size":(\d{1,20}),')
 _decode = json.JSONDecoder().raw_decode  # `decode` looks for spaces around it, as long again
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
 
 
 class Line(NamedTuple):
-    """One line: where it stands, its bytes, and its fields."""
+    """One line: where it stands, and its bytes."""
 
     path: Path
     number: int
     raw: bytes
-    fields: Mapping[str, Any]
 
     @property
-    def kind(self) -> object:
-        """Which kind of line it says it is."""
-        return self.fields.get("kind")
+    def fields(self) -> Mapping[str, Any]:
+        """What it says; raises ManifestError if it is no JSON object."""
+        try:
+            text = self.raw.decode()
+            value, end = _decode(text)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(
+                f"{str(self.path)!r} line {self.number} is no JSON: {error}"
+            ) from error
+        if not isinstance(value, dict) or text[end:] != "\n":
+            raise ManifestError(f"{str(self.path)!r} line {self.number} is no JSON object")
+        return value
+
+    @property
+    def size_at_a_glance(self) -> int | None:
+        """The bytes that a file's line states, if it begins as `line_of_file` writes it.
+
+        The rest of the line is not looked at, in which most of the time goes.
+        """
+        begins = FILE.match(self.raw)
+        return int(begins[1]) if begins else None
 
     def parsed(self, parse: Callable[[Mapping[str, Any]], T]) -> T:
         """Return what `parse` makes of the fields; raise ManifestError naming the line."""
+        fields = self.fields
         try:
-            return parse(self.fields)
+            return parse(fields)
         except (KeyError, TypeError, ValueError) as error:
             raise ManifestError(
                 f"{str(self.path)!r} line {self.number} is damaged: {error!r}"
@@ -51,27 +70,13 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of the file at `path`; raise ManifestError if it is unreadable or no JSON."""
-    number = 0
+    """Yield the lines of the file at `path`; raise ManifestError if it is unreadable."""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
-                fields = _decoded(raw.decode())
-                if not isinstance(fields, dict):
-                    raise ManifestError(f"{str(path)!r} line {number} is no JSON object")
-                yield Line(path, number, raw, fields)
+                yield Line(path, number, raw)
     except OSError as error:
         raise ManifestError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{str(path)!r} line {number} is no JSON: {error}") from error
-
-
-def _decoded(text: str) -> object:
-    """Return the value of a line as it is written here; raise ValueError of what is none."""
-    value, end = _decode(text)
-    if text[end:] != "\n":
-        raise ValueError(f"{text[end:].strip()[:40]!r} ends the line")
-    return value
 
 
 def line_of(fields: Mapping[str, Any]) -> bytes:

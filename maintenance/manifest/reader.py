@@ -32,10 +32,14 @@ class Manifest:
         sums = _Sums()
         sums.add_raw(first.raw)
         for line in lines:
-            if line.kind == "end":
+            size = line.size_at_a_glance
+            if size is not None:
+                sums.add_file(line, size)
+            elif line.fields.get("kind") == "end":
                 totals = _checked_totals(line, sums, header)
                 break
-            sums.add(line)
+            else:
+                sums.add(line)
         else:
             raise ManifestError(f"{str(path)!r} has no end line: it is cut short")
         if next(lines, None) is not None:
@@ -52,7 +56,7 @@ class Manifest:
     def files(self) -> Iterator[BackedUpFile]:
         """Read the entries again, in archive order; raise ManifestError."""
         for line in read_lines(self.path):
-            if line.kind == "file":
+            if line.size_at_a_glance is not None or line.fields.get("kind") == "file":
                 yield line.parsed(as_file)
 
 
@@ -70,12 +74,17 @@ class _Sums:
     def add_raw(self, raw: bytes) -> None:
         self._digest.update(raw)
 
-    def add(self, line: Line) -> None:
+    def add_file(self, line: Line, size: int) -> None:
         self.add_raw(line.raw)
-        if line.kind == "file":
-            self.file_count += 1
-            self.total_bytes += line.parsed(size_of)
-        elif line.kind == "skipped":
+        self.file_count += 1
+        self.total_bytes += size
+
+    def add(self, line: Line) -> None:
+        kind = line.fields.get("kind")
+        if kind == "file":
+            self.add_file(line, line.parsed(size_of))
+        elif kind == "skipped":
+            self.add_raw(line.raw)
             self.skipped_count += 1
         else:
             raise ManifestError(f"{str(line.path)!r} line {line.number} is of no known kind")
