@@ -11,6 +11,7 @@ MaintenanceError
 ├── BackupNotFoundError   no backup has that id or path
 ├── ManifestError         a manifest is damaged, edited or of an unknown format
 ├── VerificationError     a backup is not what its manifest says
+│   └── BackupUnreadableError     (a ManifestError, too) it cannot be read now
 ├── RestoreError          files could not be brought back, or not to there
 └── MaintenanceFailedError    a standing run ended without doing its work
 """
@@ -84,6 +85,12 @@ class VerificationError(MaintenanceError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class BackupUnreadableError(VerificationError, ManifestError):
+    """A backup cannot be read now, which says nothing about what it holds."""
+
+    code = "backup_unreadable"
 
 
 class RestoreError(MaintenanceError):

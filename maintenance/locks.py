@@ -71,8 +71,11 @@ def _flocked(directory: Path, kind: int) -> Iterator[bool]:
     """Lock a directory until the end, or the death of this process; say if that could be done."""
     try:
         handle = os.open(directory, DIRECTORY)
-    except OSError:  # who reads it, or removes it, says what is the matter
+    except FileNotFoundError:  # who reads it, or removes it, says what is the matter
         yield True
+        return
+    except OSError:
+        yield kind == fcntl.LOCK_SH  # it is not removed by whoever cannot even open it
         return
     try:
         yield _flock(handle, kind)

@@ -5,11 +5,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from maintenance.compression import DAMAGED, Compression
-from maintenance.encryption import SUFFIX, require_key
-from maintenance.errors import EncryptionError, VerificationError
+from maintenance.encryption import SETTING, SUFFIX, require_key
+from maintenance.errors import BackupUnreadableError, EncryptionError, VerificationError
 from maintenance.manifest import ArchiveFacts, Manifest
 from maintenance.streams import CHUNK_BYTES, HashingSource, keep_freed_memory
 from maintenance.tar import TarReader
@@ -17,6 +18,8 @@ from retention.errors import RootUnusableError
 from retention.files import printable
 from retention.rooted import FILE, Descent, open_root
 from retention.scanner import DatasetScanner
+
+READERS_ERRORS = (ValueError, EncryptionError, *DAMAGED)
 
 
 class Member(NamedTuple):
@@ -35,8 +38,8 @@ class Member(NamedTuple):
 def open_members(manifest: Manifest) -> Iterator[Iterator[Member]]:
     """Yield the members of the backup that a manifest is of.
 
-    Raises VerificationError where it is damaged, unreadable, another one, or holds what is no file,
-    EncryptionError where it is encrypted and its key is not there.
+    Raises VerificationError where it is damaged, another one, or holds what is no file,
+    BackupUnreadableError or OSError where it cannot be read now, EncryptionError without its key.
     """
     archive = manifest.totals.stored.archive
     opened = _open_tree(manifest) if archive is None else _open_archive(manifest, archive)
@@ -50,25 +53,62 @@ def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterato
     keep_freed_memory()
     path = manifest.content_path
     key = require_key() if path.name.endswith(SUFFIX) else None
-    try:
-        with path.open("rb") as file, ExitStack() as opened:
-            source = HashingSource(file)
-            plain = opened.enter_context(key.decrypting(source)) if key else source
-            stream = opened.enter_context(Compression.of(path.name).reader(plain))
-            yield _archived(cast("IO[bytes]", stream))
-            while stream.read(CHUNK_BYTES):  # what follows the tar must decompress as well
+    with path.open("rb") as file, ExitStack() as opened:
+        source = HashingSource(file)
+        plain = opened.enter_context(key.decrypting(source)) if key else source
+        stream = opened.enter_context(Compression.of(path.name).reader(plain))
+        reading = _ArchiveReading(path, archive, source, cast("IO[bytes]", stream))
+        yield reading.members()
+        reading.finish()
+
+
+class _ArchiveReading:
+    """An archive while it is read; what its readers raise is told as VerificationError."""
+
+    def __init__(
+        self, path: Path, archive: ArchiveFacts, source: HashingSource, stream: IO[bytes]
+    ) -> None:
+        self._path, self._archive = path, archive
+        self._source, self._stream = source, stream
+        self._tar = TarReader(stream)
+
+    def members(self) -> Iterator[Member]:
+        try:
+            for path, size in self._tar:
+                yield Member(path, size, self._chunks, is_shared=bool)
+        except READERS_ERRORS as error:
+            raise self._told(error) from error
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            yield from self._tar.chunks()
+        except READERS_ERRORS as error:
+            raise self._told(error) from error
+
+    def finish(self) -> None:
+        """Read on to the end; what follows the tar must decompress as well."""
+        try:
+            while self._stream.read(CHUNK_BYTES):
                 pass
-            source.drain()
-    except (ValueError, EncryptionError, *DAMAGED) as error:
-        raise VerificationError(f"{str(path)!r} is damaged: {error}") from error
-    if (source.size_bytes, source.sha256) != (archive.size_bytes, archive.sha256):
-        raise VerificationError(f"{str(path)!r} has not the hash of its manifest")
+        except READERS_ERRORS as error:
+            raise self._told(error) from error
+        self._source.drain()
+        if not self._is_what_was_stated():
+            raise VerificationError(f"{str(self._path)!r} has not the hash of its manifest")
 
+    def _told(self, error: Exception) -> VerificationError:
+        if isinstance(error, EncryptionError):
+            self._source.drain()
+            if self._is_what_was_stated():
+                return BackupUnreadableError(
+                    f"{str(self._path)!r} is what it was, but this key does not open it ({error}): "
+                    f"name the one it was made with in {SETTING}"
+                )
+        return VerificationError(f"{str(self._path)!r} is damaged: {error}")
 
-def _archived(stream: IO[bytes]) -> Iterator[Member]:
-    tar = TarReader(stream)
-    for path, size in tar:
-        yield Member(path, size, tar.chunks, is_shared=bool)
+    def _is_what_was_stated(self) -> bool:
+        stated = (self._archive.size_bytes, self._archive.sha256)
+        return (self._source.size_bytes, self._source.sha256) == stated
 
 
 @contextmanager
@@ -78,7 +118,8 @@ def _open_tree(manifest: Manifest) -> Iterator[Iterator[Member]]:
         with open_root(path) as handle, Descent(handle) as descent:
             yield _copied(DatasetScanner(path), descent)
     except RootUnusableError as error:
-        raise VerificationError(str(error)) from error
+        gone = not path.exists() and path.parent.is_dir()
+        raise (VerificationError if gone else BackupUnreadableError)(str(error)) from error
 
 
 def _copied(tree: DatasetScanner, descent: Descent) -> Iterator[Member]:

@@ -9,10 +9,10 @@ from datetime import datetime
 from django.db import transaction
 
 from maintenance.errors import ManifestError
-from maintenance.layout import discard
+from maintenance.layout import backup_names, discard
 from maintenance.locks import unless_read
 from maintenance.manifest import Manifest, Purpose
-from maintenance.models import Backup
+from maintenance.models import Backup, BackupHold
 from maintenance.roots import Roots
 from retention.files import BackedUpFile, FoundFile
 from retention.journal import Warrant, conclude_deletions, plan_deletions, settle_deletions
@@ -66,14 +66,24 @@ def _settle(roots: Roots, now: datetime) -> None:
 
 
 def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
+    if any(hold.lasts(now) for hold in BackupHold.objects.filter(backup=row)):  # placed since
+        _keep(row, "somebody holds it")
+        return False
     with unless_read(row.directory) as free:
         if not free:
-            named = {"backup_id": row.backup_id, "reason": "somebody reads it"}
-            log.info("backup_kept", extra=named)
+            _keep(row, "somebody reads it")
             return False
-        if row.directory.exists() and not _is_what_its_row_says(row):
+        if not row.directory.exists():
+            if not any(backup_names(roots.backup)):
+                _keep(row, "nothing is in its root: is that mounted?")
+                return False
+        elif not _is_what_its_row_says(row):
             return False
-        _discard(row, roots, now)
+        try:
+            _discard(row, roots, now)
+        except OSError as error:  # one that cannot go does not stop the rest
+            _keep(row, f"it cannot be removed: {error.strerror}")
+            return False
     log.info("backup_removed", extra={"backup_id": row.backup_id, "purpose": row.purpose})
     return True
 
@@ -98,5 +108,9 @@ def _is_what_its_row_says(row: Backup) -> bool:
         reason = "its manifest says another purpose than its row"
     except ManifestError as error:
         reason = str(error)
-    log.warning("backup_kept", extra={"backup_id": row.backup_id, "reason": reason})
+    _keep(row, reason)
     return False
+
+
+def _keep(row: Backup, reason: str) -> None:
+    log.warning("backup_kept", extra={"backup_id": row.backup_id, "reason": reason})

@@ -10,7 +10,12 @@ from pathlib import Path
 from django.db import transaction
 
 from maintenance.drill import Drill, drill
-from maintenance.errors import BackupNotFoundError, ManifestError, VerificationError
+from maintenance.errors import (
+    BackupNotFoundError,
+    BackupUnreadableError,
+    ManifestError,
+    VerificationError,
+)
 from maintenance.layout import MANIFEST_NAME
 from maintenance.locks import reading
 from maintenance.manifest import Manifest
@@ -98,7 +103,9 @@ def named_backup(name: str) -> NamedBackup:
     """Return the backup with this id, or at this path; raise BackupNotFoundError."""
     row = Backup.objects.filter(backup_id=name).first()
     manifest_path = row.manifest_file if row else _manifest_at(Path(name))
-    row = row or Backup.objects.filter(backup_id=manifest_path.parent.name).first()
+    if row is None:  # a copy of it elsewhere has the same id, and is not what the row is about
+        known = Backup.objects.filter(backup_id=manifest_path.parent.name).first()
+        row = known if known and known.manifest_file.resolve() == manifest_path else None
     return NamedBackup(manifest_path, row)
 
 
@@ -107,7 +114,7 @@ def _verdict_noted(row: Backup | None) -> Iterator[None]:
     try:
         yield
     except (ManifestError, VerificationError) as error:
-        if row is not None:
+        if row is not None and not isinstance(error, BackupUnreadableError):
             row.note(state=Backup.State.FAILED, error=str(error))
             if isinstance(error, VerificationError) and error.path:
                 suspect_sharers(row, error.path)

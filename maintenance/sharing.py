@@ -34,13 +34,14 @@ def suspect_sharers(damaged: Backup, path: str) -> list[Backup]:
     if identity is None:
         return []
     others = Backup.objects.filter(backup_root=damaged.backup_root).trees().present()
+    others = others.exclude(state=Backup.State.FAILED)
     sharers = [
         other for other in others.exclude(pk=damaged.pk) if _identity(other, path) == identity
     ]
     error = f"{printable(path)!r} is one copy with that of {damaged.backup_id}, which is damaged"
     for other in sharers:
         log.error("backup_suspect", extra={"backup_id": other.backup_id, "reason": error})
-    Backup.objects.filter(pk__in=[other.pk for other in sharers]).update(
+    others.filter(pk__in=[other.pk for other in sharers]).update(
         state=Backup.State.SUSPECT, error=error
     )
     return sharers

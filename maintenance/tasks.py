@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import shared_task
 from django.conf import settings
+from django.db.models import F
 
 from maintenance import copies
 from maintenance.coordinator import run_maintenance
@@ -97,5 +98,7 @@ def restore_backup(backup_id: str) -> dict[str, Any]:
 
 
 def _longest_unverified() -> str:
-    row = Backup.objects.present().order_by("verified_at", "sequence").first()
+    """Return the id of the one to verify next: what failed is no more to be asked for a while."""
+    known = Backup.objects.present().exclude(state=Backup.State.FAILED)
+    row = known.order_by(F("verified_at").asc(nulls_first=True), "sequence").first()
     return row.backup_id if row else ""

@@ -4,7 +4,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from maintenance import progress
-from maintenance.errors import VerificationError
+from maintenance.errors import BackupUnreadableError, VerificationError
 from maintenance.hashing import Sha256
 from maintenance.manifest import Manifest
 from maintenance.members import Member, open_members
@@ -34,8 +34,10 @@ def verify_backup(
                         f"{printable(culprit)!r} is not in {place!r} as listed", path=culprit
                     )
                 progress.advance(stored.size_bytes)
+    except FileNotFoundError as error:
+        raise VerificationError(f"{place!r} cannot be read: {error.strerror}") from error
     except OSError as error:
-        raise VerificationError(f"{place!r} cannot be read: {error}") from error
+        raise BackupUnreadableError(f"{place!r} cannot be read: {error}") from error
     return manifest
 
 

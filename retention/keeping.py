@@ -9,7 +9,7 @@ from retention.policies import MOST_DAYS
 
 MOST_KEPT = 100_000
 ONLY_COPY = "only copy of what was deleted"
-DAMAGED = "not intact, and too few newer ones are"
+DAMAGED = "not intact, and no intact one is in its place"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +82,9 @@ class KeepingPolicy:
                 reasons[backup.backup_id].append(ONLY_COPY)
             if backup.held:
                 reasons[backup.backup_id].append(f"held by {backup.held}")
-        for backup in self._damaged_and_recent(copies):
-            reasons[backup.backup_id].append(DAMAGED)
+        for backup in copies:
+            if not backup.intact and self._has_a_place(backup, copies):
+                reasons[backup.backup_id].append(DAMAGED)
         return [Judgement(backup, tuple(reasons[backup.backup_id])) for backup in newest_first]
 
     def _reasons(self, intact: Sequence[StoredBackup], now: datetime) -> dict[str, list[str]]:
@@ -116,17 +117,18 @@ class KeepingPolicy:
         days = self.deleted_copies_days
         return days is not None and now - backup.created_at > timedelta(days=days)
 
-    def _damaged_and_recent(self, copies: Sequence[StoredBackup]) -> list[StoredBackup]:
-        """One that cannot be read back may be all there is of its time: it goes by its place."""
-        enough = max(self.last, self.minimum)
-        newer = 0
-        found = []
-        for copy in copies:
-            if copy.intact:
-                newer += 1
-            elif newer < enough:
-                found.append(copy)
-        return found
+    def _has_a_place(self, damaged: StoredBackup, copies: Sequence[StoredBackup]) -> bool:
+        """Whether a rule would keep it, were it intact, and has no intact one in its place.
+
+        It may be all there is of its time; and what cannot be read today may be tomorrow.
+        """
+        intact = [copy for copy in copies if copy.intact]
+        newer = [copy for copy in intact if copy.sequence > damaged.sequence]
+        for count, _, span_of in self._rules():
+            spans = {span_of(copy) for copy in newer}
+            if len(spans) < count and span_of(damaged) not in {span_of(copy) for copy in intact}:
+                return True
+        return False
 
 
 def _day(copy: StoredBackup) -> datetime:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from maintenance.errors import ManifestError
+from maintenance.errors import BackupUnreadableError, ManifestError
 from maintenance.manifest.values import (
     READABLE,
     ArchiveFacts,
@@ -76,7 +76,14 @@ def read_lines(path: Path) -> Iterator[Line]:
             for number, raw in enumerate(file, start=1):
                 yield Line(path, number, raw)
     except OSError as error:
-        raise ManifestError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+        raise _unread(path, error) from error
+
+
+def _unread(path: Path, error: OSError) -> ManifestError:
+    """Tell what is not there any more from what cannot be read now."""
+    said = f"{str(path)!r} cannot be read: {error.strerror}"
+    gone = isinstance(error, FileNotFoundError) and path.parent.is_dir()
+    return ManifestError(said) if gone else BackupUnreadableError(said)
 
 
 def line_of(fields: Mapping[str, Any]) -> bytes:
