@@ -57,7 +57,9 @@ def anomaly_of(backup: Backup) -> str:
 def require_none_waits(roots: Roots, strategy: Strategy) -> None:
     """Raise BackupError while a suspect one waits to be accepted: each try would add its like."""
     waiting = Backup.objects.below(roots.backup).of(roots.dataset).present().exclude(anomaly="")
-    odd = waiting.filter(strategy=strategy, purpose=Purpose.EXPIRED).newest_first().first()
+    if strategy == Strategy.ARCHIVE:  # every run of the other path makes a tree, of either purpose
+        waiting = waiting.filter(purpose=Purpose.EXPIRED)
+    odd = waiting.filter(strategy=strategy).newest_first().first()
     if odd is not None:
         raise BackupError(odd.suspicion)
 
@@ -65,7 +67,10 @@ def require_none_waits(roots: Roots, strategy: Strategy) -> None:
 def _history(backup: Backup) -> list[Backup]:
     """Return the accepted ones of its kind before it: what was removed since counts as well."""
     rows = Backup.objects.filter(
-        source_root=backup.source_root, strategy=backup.strategy, anomaly=""
+        source_root=backup.source_root,
+        strategy=backup.strategy,
+        is_partial=backup.is_partial,
+        anomaly="",
     ).exclude(pk=backup.pk)
     if backup.strategy == Strategy.ARCHIVE:
         rows = rows.filter(purpose=backup.purpose)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -94,7 +94,9 @@ class BackupOrder:
     """What a backup is for, how it is stored, and when it is made.
 
     `compression` is an archive's; `base` is the verified tree before, whose unchanged files a new
-    one links, but for every seventh, which is a full copy.
+    one links, but for every seventh, which is a full copy. `is_partial` says that the source leaves
+    some files out, and `began` what `time.monotonic` said at `now`: what is written after that was
+    perhaps read before.
     """
 
     roots: Roots
@@ -103,6 +105,8 @@ class BackupOrder:
     strategy: Strategy = Strategy.ARCHIVE
     compression: Compression = Compression.ZSTD
     base: Manifest | None = None
+    is_partial: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def generation(self) -> int:
@@ -145,7 +149,6 @@ def _written(source: Source, order: BackupOrder) -> _Written:
     """Write, sync and publish; the order is that of DESIGN rule 16."""
     root = order.roots.backup
     backup_id = new_backup_id(root, now=order.now)
-    started = time.monotonic()
     with partial_directory(root, backup_id) as partial, ExitStack() as opened:
         store = _open_store(opened, partial, backup_id, order)
         manifest = opened.enter_context(
@@ -155,7 +158,7 @@ def _written(source: Source, order: BackupOrder) -> _Written:
         stored = store.finish()
         sync_directory(partial)
         sync_directory(root)
-        elapsed = timedelta(seconds=time.monotonic() - started)
+        elapsed = timedelta(seconds=time.monotonic() - order.began)
         manifest_sha256 = manifest.finish(stored, finished_at=order.now + elapsed)
         sync_directory(partial)
         return _Written(directory=publish(partial, backup_id), manifest_sha256=manifest_sha256)
@@ -187,6 +190,7 @@ def _header(backup_id: str, order: BackupOrder) -> Header:
         previous_sha256=_sha256_of(previous) if previous.is_file() else None,
         base_id=base.backup_id if base and order.generation else None,
         generation=order.generation,
+        is_partial=order.is_partial,
     )
 
 

@@ -6,6 +6,7 @@ run, before the file that it stands for is deleted.
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,10 +17,15 @@ from django.db import DatabaseError
 
 from maintenance.anomaly import require_none_waits
 from maintenance.backup import BackupOrder, make_backup
-from maintenance.errors import MaintenanceError, VerificationError
+from maintenance.errors import (
+    BackupUnreadableError,
+    MaintenanceError,
+    ManifestError,
+    VerificationError,
+)
 from maintenance.file_report import BackupResult, Candidate, CleanupResult, MaintenanceReport
 from maintenance.locks import maintenance_lock
-from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.manifest import Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots, checked_roots
 from maintenance.sharing import suspect_sharers, tree_to_link
@@ -36,6 +42,7 @@ from retention.scanner import DatasetScanner
 NO_BACKUP = "backup_failed"
 NOT_IN_BACKUP = "not_in_backup"
 SUSPECT = "backup_suspect"
+BROKE_OFF = "the cleanup broke off before it"
 CAME_LATER = "it came while the backup was made: the next run looks at it again"
 
 
@@ -54,7 +61,12 @@ def run_maintenance(
     """
     chosen = Globs(["**"] if include_backup_globs is None else include_backup_globs)
     run = _Run(
-        os.fspath(data_root), os.fspath(backup_root), policy, chosen, now or datetime.now(UTC)
+        os.fspath(data_root),
+        os.fspath(backup_root),
+        policy,
+        chosen,
+        now or datetime.now(UTC),
+        is_partial=include_backup_globs is not None,
     )
     try:
         roots = checked_roots(data_root, backup_root)
@@ -95,6 +107,8 @@ class _Run:
     policy: FileRetentionPolicy
     chosen: Globs
     now: datetime
+    is_partial: bool
+    began: float = field(default_factory=time.monotonic)
     backup: Backup | None = None
     candidates: list[FoundFile] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -144,7 +158,7 @@ class _Run:
         return self.policy.is_expired(found.path, found.mtime_ns, now=self.now)
 
     def _any_expired(self, scanner: DatasetScanner) -> bool:
-        return any(self._is_expired(found) for found in scanner)
+        return any(self._is_expired(found) and self.chosen.match(found.path) for found in scanner)
 
     def _back_up(self, roots: Roots, scanner: DatasetScanner, purpose: Purpose) -> Backup:
         order = BackupOrder(
@@ -153,34 +167,47 @@ class _Run:
             now=self.now,
             strategy=Strategy.FILE,
             base=tree_to_link(roots),
+            is_partial=self.is_partial,
+            began=self.began,
         )
         return make_backup(ChosenByGlobs(scanner, self.chosen), order)
 
     def _clean(self, roots: Roots, backup: Backup) -> None:
-        if backup.anomaly:
-            self.error = backup.suspicion
-            self.skipped = [Kept(found.path, SUSPECT) for found in self.candidates]
-            return
-        if backup.purpose != Purpose.EXPIRED:
-            self.skipped = [Kept(found.path, CAME_LATER) for found in self.candidates]
-            return
-        manifest = Manifest.read(backup.manifest_file)
-        if manifest.sha256 != backup.manifest_sha256:
-            raise VerificationError(f"{backup.backup_id} changed after it was verified")
+        """Delete the candidates that the backup holds; each other one is told with its reason."""
+        why_left = SUSPECT
+        try:
+            if backup.anomaly:
+                self.error = backup.suspicion
+            elif backup.purpose != Purpose.EXPIRED:
+                why_left = CAME_LATER
+            else:
+                why_left = BROKE_OFF
+                self._delete(roots, backup)
+        except (ManifestError, VerificationError):
+            why_left = SUSPECT
+            raise
+        finally:
+            done = {*self.deleted, *(item.path for item in self.skipped)}
+            self.skipped += [
+                Kept(found.path, why_left if self.chosen.match(found.path) else NOT_IN_BACKUP)
+                for found in self.candidates
+                if found.path not in done
+            ]
+
+    def _delete(self, roots: Roots, backup: Backup) -> None:
         warrant = Warrant(backup_id=backup.backup_id, reason="expired", at=self.now)
         cleaner = RetentionCleaner(roots.dataset, warrant, deleted=self.deleted.append)
         try:
-            with open_voucher(manifest) as voucher:
+            with open_voucher(backup.read_manifest()) as voucher:
                 cleaner.delete(self._still_copied(voucher))
-        except VerificationError as error:
+        except BackupUnreadableError:
+            raise
+        except (ManifestError, VerificationError) as error:
             backup.note(state=Backup.State.FAILED, error=str(error))
-            suspect_sharers(backup, error.path)
+            suspect_sharers(backup, getattr(error, "path", ""))
             raise
         finally:
             self.skipped += cleaner.report.kept
-            done = {*self.deleted, *(item.path for item in self.skipped)}
-            left = [found.path for found in self.candidates if found.path not in done]
-            self.skipped += [Kept(path, SUSPECT) for path in left]
 
     def _still_copied(self, voucher: Voucher) -> Iterator[BackedUpFile]:
         """Yield the candidates that the backup holds; raise VerificationError for a bad copy."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from maintenance.errors import MaintenanceError, RemoteError
-from maintenance.layout import MANIFEST_NAME, discard, sequence_of
+from maintenance.layout import MANIFEST_NAME, discard, sequence_of, sweep_partials
 from maintenance.locks import backup_lock, reading
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
@@ -49,7 +49,7 @@ def copy_backups(*, now: datetime) -> Copied:
     for row in waiting.order_by("sequence"):
         try:
             with reading(row.directory):
-                copied.sent_bytes += remote.put(_manifest_of(row))
+                copied.sent_bytes += remote.put(row.read_manifest())
         except MaintenanceError as error:
             copied.failed[row.backup_id] = str(error)
             named = {"backup_id": row.backup_id, "error": str(error)}
@@ -61,30 +61,28 @@ def copy_backups(*, now: datetime) -> Copied:
     return copied
 
 
-def _manifest_of(row: Backup) -> Manifest:
-    manifest = Manifest.read(row.manifest_file)
-    if manifest.sha256 != row.manifest_sha256:
-        raise RemoteError("its manifest is not the one that was recorded")
-    return manifest
-
-
 def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
     """Bring a copy back into the backup root, verify it, and give it its row again.
 
     Raises RemoteError, RootBusyError, or VerificationError, and then it is not there.
     """
+    if not sequence_of(backup_id):
+        raise RemoteError(f"{backup_id!r} is no id of a backup")
+    known = Backup.objects.filter(backup_id=backup_id).first()
     with backup_lock(backup_root):
         directory = backup_root / backup_id
         if directory.exists():
             raise RemoteError(f"{str(directory)!r} is there already: verify that")
+        sweep_partials(backup_root)
         fetched = current_remote().fetch(backup_id, backup_root)
+        recorded = known.manifest_sha256 if known else ""
         try:
-            manifest = verify_backup(fetched / MANIFEST_NAME)
+            manifest = verify_backup(fetched / MANIFEST_NAME, manifest_sha256=recorded)
+            _require_its_own(manifest, backup_id)
         except MaintenanceError:
             discard(fetched)
             raise
         row = Backup.of(manifest, sequence=sequence_of(backup_id))
-        known = Backup.objects.filter(backup_id=backup_id).first()
         if known is not None:
             row.pk, row.anomaly = known.pk, known.anomaly
             row.drilled_at, row.drill_seconds = known.drilled_at, known.drill_seconds
@@ -92,3 +90,8 @@ def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
         row.save()
     log.info("backup_fetched", extra={"backup_id": backup_id})
     return row
+
+
+def _require_its_own(manifest: Manifest, backup_id: str) -> None:
+    if manifest.header.backup_id != backup_id:
+        raise RemoteError(f"what is stored as {backup_id} is {manifest.header.backup_id}")

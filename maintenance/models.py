@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from maintenance.errors import ManifestError
 from maintenance.manifest import TREE_NAME, Manifest, Purpose, Strategy
 from retention.files import from_printable, printable
 from retention.keeping import KeepingPolicy
@@ -26,8 +27,8 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         return self.filter(backup_root=printable(str(backup_root)))
 
     def snapshots_of(self, source_root: Path) -> "BackupQuerySet":
-        """Whole copies of this dataset, never the archives that hold deleted files."""
-        return self.of(source_root).filter(purpose=Purpose.SNAPSHOT)
+        """Copies of all of this dataset, never the archives that hold deleted files."""
+        return self.of(source_root).filter(purpose=Purpose.SNAPSHOT, is_partial=False)
 
     def trees(self) -> "BackupQuerySet":
         """Those that are a tree of files."""
@@ -80,6 +81,9 @@ class Backup(models.Model):
         null=True, help_text="Files that the backup before holds with another content."
     )
     skipped_count = models.PositiveBigIntegerField()
+    is_partial = models.BooleanField(
+        default=False, help_text="Globs left something of the source out."
+    )
     tool = models.CharField(max_length=100)
     error = models.TextField(blank=True)
     anomaly = models.TextField(
@@ -146,6 +150,13 @@ class Backup(models.Model):
         archive = self.directory / self.archive_name
         return archive.is_file() and archive.stat().st_size == self.stored_bytes
 
+    def read_manifest(self) -> Manifest:
+        """Return its manifest; raise ManifestError where it is not the one that was recorded."""
+        manifest = Manifest.read(self.manifest_file)
+        if manifest.sha256 != self.manifest_sha256:
+            raise ManifestError(f"{self.backup_id} has not the manifest that was recorded")
+        return manifest
+
     def note(self, **facts: Any) -> None:
         """Write what became known about it; one that was removed meanwhile stays that."""
         for name, value in facts.items():
@@ -174,6 +185,7 @@ class Backup(models.Model):
             file_count=totals.file_count,
             total_bytes=totals.total_bytes,
             skipped_count=totals.skipped_count,
+            is_partial=header.is_partial,
             tool=header.tool,
             created_at=header.created_at,
         )

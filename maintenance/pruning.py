@@ -4,6 +4,7 @@ Never the last verified copy, what is held, or a deleted file's only copy but by
 """
 
 import logging
+from collections import defaultdict
 from datetime import datetime
 
 from django.db import transaction
@@ -35,7 +36,10 @@ def prune_backups(roots: Roots, policy: KeepingPolicy, *, now: datetime) -> list
 def judged_backups(
     roots: Roots, policy: KeepingPolicy, *, now: datetime
 ) -> list[tuple[Backup, Judgement]]:
-    """Return every backup of this dataset in this backup root, newest first, with its judgement."""
+    """Return every backup of this dataset in this backup root, newest first, with its judgement.
+
+    The rules hold for archives, for trees and for trees of a part each: none stands for another.
+    """
     rows = {
         row.backup_id: row
         for row in Backup.objects.below(roots.backup)
@@ -43,7 +47,11 @@ def judged_backups(
         .present()
         .prefetch_related("holds")
     }
-    judged = policy.judge([_facts_of(row, now) for row in rows.values()], now=now)
+    kinds: dict[tuple[str, bool], list[StoredBackup]] = defaultdict(list)
+    for row in rows.values():
+        kinds[row.strategy, row.is_partial].append(_facts_of(row, now))
+    judged = [one for kind in kinds.values() for one in policy.judge(kind, now=now)]
+    judged.sort(key=lambda judgement: judgement.backup.sequence, reverse=True)
     return [(rows[judgement.backup.backup_id], judgement) for judgement in judged]
 
 

@@ -11,24 +11,24 @@ is not sent twice. Each copy is read back and held against its hash before it ge
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from maintenance import progress
-from maintenance.durable import sync_directory
+from maintenance.durable import make_directory, sync_directory
 from maintenance.errors import RemoteError
 from maintenance.layout import BACKUP_ID, MANIFEST_NAME, partial_directory, publish
 from maintenance.manifest import Manifest
-from maintenance.streams import CHUNK_BYTES, HashingSink
-from maintenance.tree import READ_ONLY
+from maintenance.streams import CHUNK_BYTES, HashingSink, write_new
+from maintenance.tree import PRIVATE, READ_ONLY
 from retention.files import printable
-from retention.rooted import DIRECTORY, Descent
+from retention.rooted import DIRECTORY, NEW_FILE, Descent
 
 SETTING = "OPS_BACKUP_COPY_URL"
 ARRIVING = ".arriving"
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Remote:
@@ -37,6 +37,7 @@ class Remote:
     def __init__(self, url: str) -> None:
         with _told("be used"):
             self._store, self._root = _store_of(url)
+        self._is_a_disk = "file" in self._store.protocol
 
     def backup_ids(self) -> list[str]:
         """Return the ids of the backups that are there whole, in the order of their chain."""
@@ -67,8 +68,6 @@ class Remote:
 
     def fetch(self, backup_id: str, backup_root: Path) -> Path:
         """Bring a backup back, whole or not at all; return its directory, still to be verified."""
-        if not BACKUP_ID.fullmatch(backup_id):
-            raise RemoteError(f"{backup_id!r} is no id of a backup")
         with _told(f"give {backup_id}"), partial_directory(backup_root, backup_id) as partial:
             there = self._of(backup_id, MANIFEST_NAME)
             if not self._store.exists(there):
@@ -93,16 +92,14 @@ class Remote:
         return sent
 
     def _fetch_tree(self, manifest: Manifest) -> None:
-        (manifest.content_path).mkdir(mode=0o700)
+        (manifest.content_path).mkdir(mode=PRIVATE)
         root = os.open(manifest.content_path, DIRECTORY)
         try:
-            with Descent(root, make=True, leave=os.fsync) as descent:
+            with Descent(root, make=PRIVATE, leave=os.fsync) as descent:
                 for file in manifest.files():
                     parent, name = descent.parent_of(file.path)
                     with os.fdopen(os.open(name, NEW_FILE, READ_ONLY, dir_fd=parent), "wb") as copy:
-                        for chunk in self._chunks(self._object(file.sha256)):
-                            copy.write(chunk)
-                        copy.flush()
+                        write_new(copy, self._chunks(self._object(file.sha256)))
                         times = (file.found.mtime_ns, file.found.mtime_ns)
                         os.utime(copy.fileno(), ns=times)
                         os.fsync(copy.fileno())
@@ -116,17 +113,40 @@ class Remote:
         """Send a file that is not there yet, and read it back; return how many bytes that were."""
         if self._store.exists(there) and self._store.size(there) == file.stat().st_size:
             return 0
-        self._store.makedirs(there.rpartition("/")[0], exist_ok=True)
-        arriving = f"{there}{ARRIVING}"
-        self._store.put_file(str(file), arriving)
+        arriving = f"{there}.{secrets.token_hex(4)}{ARRIVING}"  # others may be sending it as well
+        self._make_place_for(there)
+        try:
+            self._store.put_file(str(file), arriving)
+            self._settle(arriving)
+            self._require_whole(arriving, sha256, file)
+            self._store.mv(arriving, there)
+            self._settle(there)
+        except BaseException:
+            with suppress(Exception):
+                self._store.rm_file(arriving)
+            raise
+        return file.stat().st_size
+
+    def _require_whole(self, there: str, sha256: str, file: Path) -> None:
         digest = hashlib.sha256()
-        for chunk in self._chunks(arriving):
+        for chunk in self._chunks(there):
             digest.update(chunk)
         if digest.hexdigest() != sha256:
-            self._store.rm_file(arriving)
             raise RemoteError(f"{printable(str(file))!r} did not arrive as it is: copy it again")
-        self._store.mv(arriving, there)
-        return file.stat().st_size
+
+    def _make_place_for(self, there: str) -> None:
+        directory = there.rpartition("/")[0]
+        if self._is_a_disk:
+            make_directory(Path(directory))
+        else:
+            self._store.makedirs(directory, exist_ok=True)
+
+    def _settle(self, there: str) -> None:
+        """Bring a file and its name to the disk, where the place is one; others do that before."""
+        if self._is_a_disk:
+            with Path(there).open("rb") as file:
+                os.fsync(file.fileno())
+            sync_directory(Path(there).parent)
 
     def _receive(self, there: str, file: Path) -> None:
         sink = HashingSink(file)

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from maintenance.errors import EncryptionError, ManifestError, VerificationError
+from maintenance.errors import (
+    BackupUnreadableError,
+    EncryptionError,
+    ManifestError,
+    VerificationError,
+)
 from maintenance.layout import MANIFEST_NAME, backup_names, sequence_of
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
@@ -17,6 +22,7 @@ from retention.files import printable
 
 log = logging.getLogger(__name__)
 REWRITTEN = "its manifest is not the one that was recorded"
+TO_BE_LOOKED_AT = {Backup.State.FAILED, Backup.State.REMOVED}  # and yet there
 
 
 @dataclass
@@ -28,6 +34,7 @@ class Rescan:
     damaged: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)  # rows whose directory is not there
     broken_chain: dict[str, str] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)  # before it, and no row says why
 
     @property
     def is_well(self) -> bool:
@@ -41,13 +48,19 @@ def rescan(backup_root: Path, *, now: datetime) -> Rescan:
     The caller holds the lock of the backup root.
     """
     found = Rescan()
-    rows = {row.backup_id: row for row in Backup.objects.below(backup_root)}
+    names = sorted(backup_names(backup_root), key=sequence_of)
+    rows = {
+        row.backup_id: row
+        for row in Backup.objects.below(backup_root) | Backup.objects.filter(backup_id__in=names)
+    }
     manifests: dict[str, Manifest] = {}
-    for name in sorted(backup_names(backup_root), key=sequence_of):
+    for name in names:
         path = backup_root / name / MANIFEST_NAME
         try:
             manifests[name] = Manifest.read(path)
             _look_at(manifests[name], rows.get(name), found, now)
+        except BackupUnreadableError as error:
+            found.damaged[name] = str(error)
         except ManifestError as error:
             found.damaged[name] = str(error)
             _note_damage(rows.get(name), str(error))
@@ -59,27 +72,33 @@ def rescan(backup_root: Path, *, now: datetime) -> Rescan:
 def _look_at(manifest: Manifest, row: Backup | None, found: Rescan, now: datetime) -> None:
     name = manifest.path.parent.name
     if row is None:
-        _add(manifest, found, now)
+        if (stated := manifest.header.backup_id) != name:
+            raise ManifestError(f"{str(manifest.path)!r} is the manifest of {stated}")
+        _add(Backup.of(manifest, sequence=sequence_of(name)), manifest, found, now)
     elif manifest.sha256 != row.manifest_sha256:
         found.damaged[name] = REWRITTEN
         _note_damage(row, REWRITTEN)
+    elif row.manifest_file != manifest.path and row.manifest_file.exists():
+        found.known.append(name)  # a copy of one that is where its row says
+    elif row.manifest_file != manifest.path or row.state in TO_BE_LOOKED_AT:
+        here = Backup.of(manifest, sequence=row.sequence)
+        row.backup_root, row.manifest_path = here.backup_root, here.manifest_path
+        _add(row, manifest, found, now)
     else:
         found.known.append(name)
 
 
-def _add(manifest: Manifest, found: Rescan, now: datetime) -> None:
-    """Give it a row; what it cannot be read back for is in there."""
-    name = manifest.path.parent.name
-    row = Backup.of(manifest, sequence=sequence_of(name))
+def _add(row: Backup, manifest: Manifest, found: Rescan, now: datetime) -> None:
+    """Save the row; what it cannot be read back for is in there."""
     try:
         verify_backup(manifest.path)
-        row.state, row.verified_at = Backup.State.VERIFIED, now
-        found.added.append(name)
+        row.state, row.verified_at, row.error = row.state_if_whole, now, ""
+        found.added.append(row.backup_id)
     except (VerificationError, EncryptionError) as error:
         row.state, row.error = Backup.State.FAILED, str(error)
-        found.damaged[name] = str(error)
-    row.save(force_insert=True)
-    log.info("backup_found", extra={"backup_id": name, "state": row.state})
+        found.damaged[row.backup_id] = str(error)
+    row.save()
+    log.info("backup_found", extra={"backup_id": row.backup_id, "state": row.state})
 
 
 def _note_damage(row: Backup | None, error: str) -> None:
@@ -102,5 +121,7 @@ def _follow_chain(manifests: dict[str, Manifest], rows: dict[str, Backup], found
             continue
         there, known = manifests.get(before), rows.get(before)
         recorded = there.sha256 if there else known.manifest_sha256 if known else None
-        if recorded is not None and recorded != manifest.header.previous_sha256:
+        if recorded is None and before not in found.damaged:
+            found.gone[name] = f"{before}, before it, is not there, and nobody knows of it"
+        elif recorded is not None and recorded != manifest.header.previous_sha256:
             found.broken_chain[name] = f"{before}, before it, is not what it was then"

@@ -65,8 +65,7 @@ def restore_backup(
 def _write(
     manifest: Manifest, target_root: Path, only: Collection[str], *, overwrite: bool
 ) -> Restored:
-    with open_root(target_root) as handle:
-        target = Target(handle, overwrite=overwrite)
+    with open_root(target_root) as handle, Target(handle, overwrite=overwrite) as target:
         progress.begin("restoring", manifest.totals.total_bytes)
         try:
             with open_members(manifest) as members:

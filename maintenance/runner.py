@@ -1,8 +1,9 @@
 """The first maintenance path: back up what expired, and only then delete it (SPEC E3)."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import DatabaseError
@@ -63,6 +64,7 @@ class _Maintenance:
     policy: DataRetentionPolicy
     now: datetime
     compression: Compression
+    began: float = field(default_factory=time.monotonic)
 
     def carry_out(self, outcome: Outcome) -> None:
         settle_deletions(self.roots.dataset, at=self.now)
@@ -82,7 +84,11 @@ class _Maintenance:
 
     def _back_up(self, expired: Spool) -> Backup:
         order = BackupOrder(
-            roots=self.roots, purpose=Purpose.EXPIRED, now=self.now, compression=self.compression
+            roots=self.roots,
+            purpose=Purpose.EXPIRED,
+            now=self.now,
+            compression=self.compression,
+            began=self.began,
         )
         return make_backup(ChosenFiles(expired), order)
 

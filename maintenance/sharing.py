@@ -22,10 +22,9 @@ def tree_to_link(roots: Roots) -> Manifest | None:
     if row is None or not row.is_intact:
         return None
     try:
-        manifest = Manifest.read(row.manifest_file)
+        return row.read_manifest()
     except ManifestError:
         return None
-    return manifest if manifest.sha256 == row.manifest_sha256 else None
 
 
 def suspect_sharers(damaged: Backup, path: str) -> list[Backup]:

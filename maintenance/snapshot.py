@@ -1,5 +1,6 @@
 """Copies the whole dataset, unless the last verified copy is recent or already what is there."""
 
+import time
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import zip_longest
@@ -7,11 +8,11 @@ from itertools import zip_longest
 from maintenance.backup import BackupOrder, make_backup
 from maintenance.compression import Compression
 from maintenance.errors import ManifestError
-from maintenance.manifest import Manifest, Purpose, Strategy
+from maintenance.manifest import Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.roots import Roots
 from maintenance.sharing import tree_to_link
-from maintenance.vouching import StillTimes
+from maintenance.vouching import StillTimes, is_unchanged
 from retention.scanner import DatasetScanner
 
 # A dataset that is written to all the time would otherwise be copied at every run.
@@ -39,8 +40,13 @@ def back_up_dataset(
     One is made if the last is not intact, or is `every` old and the dataset changed since. The
     caller holds the lock of the roots.
     """
-    if _odd_one_is_recent(roots, strategy, now - every, now):
-        return NoSnapshot.RECENT
+    began = time.monotonic()
+    odd = _newest_odd(roots, strategy)
+    if odd is not None:  # it counts for nothing, but its like is made no faster, and not again
+        if now - every < odd.created_at <= now:
+            return NoSnapshot.RECENT
+        if _is_unchanged(roots, odd):
+            return NoSnapshot.UNCHANGED
     last = last_snapshot(roots, strategy)
     if last is not None and last.is_intact:
         # One from the future, made before the clock was set back, is not recent.
@@ -56,15 +62,15 @@ def back_up_dataset(
         strategy=strategy,
         compression=compression,
         base=tree_to_link(roots) if strategy is Strategy.FILE else None,
+        began=began,
     )
     return make_backup(scanner, order)
 
 
-def _odd_one_is_recent(roots: Roots, strategy: Strategy, since: datetime, now: datetime) -> bool:
-    """Whether a suspect one is as recent: it counts for nothing, but its like is made no faster."""
+def _newest_odd(roots: Roots, strategy: Strategy) -> Backup | None:
+    """Return the newest that waits to be accepted."""
     snapshots = Backup.objects.below(roots.backup).snapshots_of(roots.dataset).present()
-    odd = snapshots.filter(strategy=strategy).exclude(anomaly="")
-    return odd.filter(created_at__gt=since, created_at__lte=now).exists()
+    return snapshots.filter(strategy=strategy).exclude(anomaly="").newest_first().first()
 
 
 def last_snapshot(roots: Roots, strategy: Strategy = Strategy.ARCHIVE) -> Backup | None:
@@ -74,16 +80,17 @@ def last_snapshot(roots: Roots, strategy: Strategy = Strategy.ARCHIVE) -> Backup
 
 
 def _is_unchanged(roots: Roots, last: Backup) -> bool:
-    """Return whether path, size, mtime and inode of every file are those of the `last` snapshot."""
+    """Return whether every file is, as far as `stat` tells, what the `last` snapshot holds."""
     try:
-        manifest = Manifest.read(last.manifest_file)
-        if manifest.sha256 != last.manifest_sha256:
-            return False
+        manifest = last.read_manifest()
         still = StillTimes.of(manifest)
-        pairs = zip_longest(DatasetScanner(roots.dataset, exclude=roots.backup), manifest.files())
+        walk = DatasetScanner(roots.dataset, exclude=roots.backup).walk()
         return all(
-            found and listed and found == listed.found and still.has(found.mtime_ns)
-            for found, listed in pairs
+            live is not None
+            and listed is not None
+            and live[0] == listed.path
+            and is_unchanged(listed, live[1], still)
+            for live, listed in zip_longest(walk, manifest.files())
         )
     except ManifestError:
         return False

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Self
 
 from maintenance.errors import RestoreError
 from maintenance.hashing import Sha256
@@ -15,13 +16,13 @@ from maintenance.members import Member
 from maintenance.streams import write_new
 from retention.errors import PathEscapeError
 from retention.files import BackedUpFile, Kept, printable
-from retention.rooted import open_file, open_parent
+from retention.rooted import NEW_FILE, Descent, open_file
 
 PRIVATE = ".restoring-"  # what only a crash leaves
 EXISTS = "is there and differs: --overwrite replaces it"
 A_DIRECTORY = "is a directory: only files are replaced"
 IN_THE_WAY = "a link or a file stands where its directory would be"
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_DIRECTORY = 0o777  # but for the umask: rights of directories are in no manifest
 NO_DIRECTORY = {errno.ENOTDIR, errno.ELOOP}
 
 
@@ -41,8 +42,14 @@ class Target:
     def __init__(self, root_handle: int, *, overwrite: bool) -> None:
         self.report = Restored()
         self._root = root_handle
+        self._into = Descent(root_handle, make=NEW_DIRECTORY, leave=os.fsync)
         self._overwrite = overwrite
-        self._written: dict[str, str] = {}  # directories with new names, and a path in each
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._into.__exit__(*exc)
 
     def put(self, listed: BackedUpFile, member: Member) -> None:
         """Write one file with its mode, time and owner, or keep what is there, and report it.
@@ -54,19 +61,18 @@ class Target:
             self.report.kept.append(Kept(listed.path, reason))
 
     def sync(self) -> None:
-        """Bring the names of all that was written to the disk."""
-        for path in self._written.values():
-            with open_parent(self._root, path) as (parent, _):
-                os.fsync(parent)
+        """Bring the names of all that was written to the disk, also those of new directories."""
+        self._into.finish()
+        os.fsync(self._root)
 
     def _put(self, listed: BackedUpFile, member: Member) -> str:
         """Return '' or why what is there was kept."""
         try:
-            with open_parent(self._root, listed.path, make=True) as (parent, name):
-                if _is_there(parent, name, listed):
-                    self.report.there_already += 1
-                    return ""
-                return self._write(parent, name, listed, member)
+            parent, name = self._into.parent_of(listed.path)
+            if _is_there(parent, name, listed):
+                self.report.there_already += 1
+                return ""
+            return self._write(parent, name, listed, member)
         except PathEscapeError as error:
             return str(error)
         except OSError as error:
@@ -87,7 +93,6 @@ class Target:
                 os.unlink(private, dir_fd=parent)
         self.report.files += 1
         self.report.bytes += listed.found.size_bytes
-        self._written[listed.path.rpartition("/")[0]] = listed.path
         return ""
 
     def _give_name(self, parent: int, private: str, name: str) -> str:

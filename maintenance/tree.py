@@ -11,9 +11,9 @@ from maintenance.manifest import Stored
 from maintenance.streams import write_new
 from maintenance.vouching import Voucher
 from retention.files import BackedUpFile
-from retention.rooted import DIRECTORY, Descent
+from retention.rooted import DIRECTORY, NEW_FILE, Descent
 
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+PRIVATE = 0o700
 READ_ONLY = 0o400  # whoever edits a copy by accident would edit it in every backup that links it
 # No more links to it, none across this file system, or it is not there: a copy is as good.
 NO_LINK = {errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -29,9 +29,9 @@ class TreeWriter:
     def __init__(
         self, directory: Path, voucher: Voucher | None = None, *, linking: bool = True
     ) -> None:
-        directory.mkdir(mode=0o700)
+        directory.mkdir(mode=PRIVATE)
         self._root = os.open(directory, DIRECTORY)
-        self._into = Descent(self._root, make=True, leave=os.fsync)
+        self._into = Descent(self._root, make=PRIVATE, leave=os.fsync)
         self._voucher = voucher
         self._linking = linking
         self._stored_bytes = self._changed_count = 0

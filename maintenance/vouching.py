@@ -39,12 +39,7 @@ class Voucher:
 
     def vouches_for(self, known: BackedUpFile, status: os.stat_result) -> bool:
         """Whether a live file with that status is what was read then."""
-        return (
-            FoundFile.from_status(known.path, status) == known.found
-            and status.st_ctime_ns == known.ctime_ns
-            and self._still.has(status.st_mtime_ns)
-            and self._still.has(status.st_ctime_ns)
-        )
+        return is_unchanged(known, status, self._still)
 
 
 @contextmanager
@@ -72,6 +67,16 @@ class StillTimes:
     def has(self, time_ns: int) -> bool:
         """Whether nothing with this time was written meanwhile."""
         return not self._since_ns <= time_ns <= self._until_ns
+
+
+def is_unchanged(known: BackedUpFile, status: os.stat_result, still: StillTimes) -> bool:
+    """Whether a live file with that status is what a backup read, whose still times these are."""
+    return (
+        FoundFile.from_status(known.path, status) == known.found
+        and status.st_ctime_ns == known.ctime_ns
+        and still.has(status.st_mtime_ns)
+        and still.has(status.st_ctime_ns)
+    )
 
 
 def in_walk(path: str) -> list[bytes]:

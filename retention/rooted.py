@@ -9,6 +9,7 @@ from typing import Self
 from retention.errors import PathEscapeError, RootUnusableError
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO put in a file's place would block the open for ever without O_NONBLOCK.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -32,19 +33,15 @@ def open_root(root: Path) -> Iterator[int]:
 
 
 @contextmanager
-def open_parent(root_handle: int, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+def open_parent(root_handle: int, path: str) -> Iterator[tuple[int, str]]:
     """Yield the handle of the directory that holds `path`, and the file's name in it.
 
-    `make` makes the directories that are missing. Raises PathEscapeError, and OSError when a
-    component is missing, a link or no directory.
+    Raises PathEscapeError, and OSError when a component is missing, a link or no directory.
     """
     *directories, name = _components(path)
     handle = os.dup(root_handle)
     try:
         for directory in directories:
-            if make:
-                with suppress(FileExistsError):
-                    os.mkdir(directory, dir_fd=handle)
             below = open_directory(handle, directory)
             os.close(handle)
             handle = below
@@ -57,12 +54,17 @@ class Descent:
     """The directories on the way to the last path that was asked for, each opened once.
 
     It is meant for paths as a walk yields them: one directory is done with before the next. `make`
-    makes those that are missing; `leave` is called with the handle of each that is done with, the
-    lower ones first. Where an error ends it, the handles are closed and nothing is called.
+    makes those that are missing, with that mode; `leave` is called with the handle of each that is
+    done with, the lower ones first. Where an error ends it, the handles are closed and nothing is
+    called.
     """
 
     def __init__(
-        self, root_handle: int, *, make: bool = False, leave: Callable[[int], object] | None = None
+        self,
+        root_handle: int,
+        *,
+        make: int | None = None,
+        leave: Callable[[int], object] | None = None,
     ) -> None:
         self._root = root_handle
         self._make = make
@@ -110,9 +112,9 @@ class Descent:
         return self._way[-1][1] if self._way else self._root
 
     def _enter(self, directory: str) -> int:
-        if self._make:
+        if self._make is not None:
             with suppress(FileExistsError):
-                os.mkdir(directory, 0o700, dir_fd=self._handle)
+                os.mkdir(directory, self._make, dir_fd=self._handle)
         return open_directory(self._handle, directory)
 
     def _leave_to(self, depth: int) -> None:

@@ -35,12 +35,17 @@ class DatasetScanner:
     _excluded: tuple[int, int] | None = field(default=None, init=False, repr=False)
 
     def __iter__(self) -> Iterator[FoundFile]:
+        for path, status in self.walk():
+            yield FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def walk(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield the same with all that `stat` says."""
         self.skipped.clear()
         self._excluded = _identity(self.exclude)
         with open_root(self.root) as handle:
             yield from self._walk(handle, "")
 
-    def _walk(self, handle: int, prefix: str) -> Iterator[FoundFile]:
+    def _walk(self, handle: int, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(handle, prefix):
             path = prefix + entry.name
             try:
@@ -49,7 +54,7 @@ class DatasetScanner:
                 self._skip_failed(path, error)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
+                yield path, status
             elif not stat.S_ISDIR(status.st_mode):
                 self._skip(path, KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file"))
             elif (status.st_dev, status.st_ino) == self._excluded:
@@ -70,7 +75,7 @@ class DatasetScanner:
             self._skip_failed(prefix.removesuffix("/"), error)
             return []
 
-    def _descend(self, handle: int, name: str, path: str) -> Iterator[FoundFile]:
+    def _descend(self, handle: int, name: str, path: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
             below = open_directory(handle, name)
         except OSError as error:

@@ -118,6 +118,7 @@ def as_header(fields: Mapping[str, Any]) -> Header:
         previous_sha256=fields["previous_sha256"],
         base_id=fields.get("base_id"),
         generation=_count(fields.get("generation", 0)),
+        is_partial=fields.get("partial", False) is True,
     )
 
 

@@ -38,6 +38,7 @@ class Header:
     previous_sha256: str | None = None
     base_id: str | None = None  # of a tree: the backup whose files it links
     generation: int = 0  # of a tree: how many trees its links go back
+    is_partial: bool = False  # globs left something of the source out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ class ManifestWriter:
             previous_sha256=header.previous_sha256,
             base_id=header.base_id,
             generation=header.generation,
+            partial=header.is_partial,
         )
 
     def __enter__(self) -> Self:

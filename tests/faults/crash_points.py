@@ -36,7 +36,7 @@ from tests.faults.traced import Call, Dies, Fails, run_traced
 
 FILES = 120
 OLD = timedelta(days=8)
-SIZES_KIB = range(4, 504, 4)  # by pages
+SIZES_KIB = range(4, 804, 4)  # by pages
 
 
 def main() -> int:

@@ -148,4 +148,6 @@ def test_an_odd_snapshot_is_followed_by_the_next_no_sooner_than_any(roots: Roots
     odd = back_up(roots)
     soon, later = (odd.created_at + timedelta(minutes=minutes) for minutes in (1, 61))
     assert back_up_dataset(roots, now=soon) == NoSnapshot.RECENT
+    assert back_up_dataset(roots, now=later) == NoSnapshot.UNCHANGED
+    put(roots, "raw/more", b"0123456789", days_old=1)
     assert isinstance(back_up_dataset(roots, now=later), Backup)

@@ -11,7 +11,12 @@ import pytest
 
 from maintenance import encryption
 from maintenance.compression import Compression
-from maintenance.errors import BackupError, EncryptionError, VerificationError
+from maintenance.errors import (
+    BackupError,
+    BackupUnreadableError,
+    EncryptionError,
+    VerificationError,
+)
 from maintenance.manifest import Strategy
 from maintenance.models import Backup
 from maintenance.records import recheck_backup
@@ -88,8 +93,10 @@ def test_without_its_key_it_is_not_read_and_not_called_damaged(
     backup.refresh_from_db()
     assert backup.state == "verified"
     use_key(tmp_path / "another.key", settings)
-    with pytest.raises(VerificationError, match="No matching keys"):
-        verify_backup(backup.manifest_file)
+    with pytest.raises(BackupUnreadableError, match=r"this key does not open it .*No matching"):
+        recheck_backup(backup.backup_id, now=datetime.now(UTC))
+    backup.refresh_from_db()
+    assert backup.state == "verified"
     assert key_file.exists()
 
 

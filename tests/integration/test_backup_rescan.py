@@ -121,6 +121,53 @@ def test_a_manifest_cut_short_is_damaged_and_the_others_are_looked_at(
     assert told["known"] == [backup.backup_id for backup in rest]
 
 
+def test_a_root_that_was_moved_keeps_its_history(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = Roots(dataset=roots.dataset, backup=roots.backup.rename(roots.backup.parent / "moved"))
+    told = rescan(moved, capsys, well=True)
+    assert told == {"added": [backup.backup_id for backup in backups]}
+    for backup in backups:
+        backup.refresh_from_db()
+        assert backup.directory.parent == moved.backup
+        assert backup.is_intact
+
+
+def test_a_copy_of_the_root_takes_nothing_from_the_rows(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(roots.backup, tmp_path / "usb")
+    (tmp_path / "usb" / backups[0].backup_id / backups[0].archive_name).write_bytes(b"")
+    copy = Roots(dataset=roots.dataset, backup=tmp_path / "usb")
+    before = rows()
+    assert set(rescan(copy, capsys, well=True)) == {"known"}
+    with pytest.raises(CommandError):
+        call_command("verify_backup", str(copy.backup / backups[0].backup_id))
+    assert rows() == before
+
+
+def test_a_backup_under_another_ones_name_is_damaged(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = backups[0]
+    shutil.copytree(first.directory, roots.backup / f"000009{first.backup_id[6:]}")
+    told = rescan(roots, capsys, well=False)
+    (said,) = told["damaged"].values()
+    assert said.endswith(f"/manifest.jsonl' is the manifest of {first.backup_id}")
+
+
+def test_one_that_is_gone_with_its_row_is_told(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = backups
+    shutil.rmtree(second.directory)
+    Backup.objects.filter(pk=second.pk).delete()
+    told = rescan(roots, capsys, well=True)
+    assert list(told["gone"]) == [third.backup_id]
+    assert second.backup_id in told["gone"][third.backup_id]
+    assert first.backup_id in told["known"]
+
+
 def test_a_root_at_work_and_one_that_is_none_are_refused(roots: Roots) -> None:
     with backup_lock(roots.backup), pytest.raises(CommandError, match="is being maintained"):
         call_command("backup_rescan", "--backup-root", str(roots.backup))

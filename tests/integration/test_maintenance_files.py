@@ -82,6 +82,15 @@ def test_what_the_globs_leave_out_of_the_backup_stays(roots: Roots) -> None:
     assert [file.path for file in manifest.files()] == ["a.log"]
 
 
+def test_what_is_too_old_and_not_backed_up_makes_no_only_copy(roots: Roots) -> None:
+    old = put(roots, "other/old", days_old=9)
+    put(roots, "logs/new")
+    assert skipped(maintain(roots, globs=["logs/**"])) == {"other/old": "not_in_backup"}
+    assert old.exists()
+    backup = Backup.objects.get()
+    assert (backup.purpose, backup.is_partial) == ("snapshot", True)
+
+
 def test_the_policy_names_what_may_go(roots: Roots) -> None:
     put(roots, "a/old.log", days_old=9)
     put(roots, "a/old.txt", days_old=9)

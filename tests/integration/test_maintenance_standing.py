@@ -1,5 +1,6 @@
 """The standing job: a verified copy of the whole dataset, bounded, then the retention run."""
 
+import errno
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,16 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
+from maintenance import vouching
+from maintenance.coordinator import run_maintenance
 from maintenance.errors import MaintenanceFailedError, RootBusyError, RootsError
+from maintenance.layout import discard
 from maintenance.locks import unless_read
 from maintenance.manifest import Manifest
 from maintenance.models import Backup, BackupHold, BackupKeeping
 from maintenance.pruning import LET_GO, prune_backups
 from maintenance.records import recheck_backup, restore_named
+from maintenance.rescan import rescan
 from maintenance.roots import Roots
 from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot
 from maintenance.standing import back_up_and_maintain
@@ -25,6 +30,7 @@ from maintenance.verify import verify_backup
 from retention.errors import PolicyError
 from retention.keeping import ONLY_COPY, KeepingPolicy
 from retention.models import Deletion, FileRetention, RetentionPolicy
+from retention.policies import FileRetentionPolicy
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -50,12 +56,19 @@ def _maintain_when_due() -> dict[str, Any]:
     return back_up_and_maintain(snapshot_every=timedelta(0))
 
 
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were written just before a backup count as still."""
+    monkeypatch.setattr(vouching, "CLOCK_TICK", timedelta(0))
+
+
+@pytest.mark.usefixtures("still")
 def test_a_dataset_is_copied_once_until_it_changes(roots: Roots) -> None:
     changing = _put(roots.dataset, "raw/a")
     first, second = _maintain_when_due(), _maintain_when_due()
     stamp = changing.stat()
     changing.write_text("RAW/A")  # as long as before
-    os.utime(changing, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    os.utime(changing, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # only its ctime tells
 
     third = _maintain_when_due()
 
@@ -282,6 +295,51 @@ def test_what_is_being_removed_is_not_read(roots: Roots) -> None:
             recheck_backup(first.backup_id, now=NOW)
     first.refresh_from_db()
     assert first.state == Backup.State.VERIFIED
+
+
+def test_a_tree_of_a_part_takes_no_copys_place(roots: Roots) -> None:
+    _put(roots.dataset, "raw/a")
+    _put(roots.dataset, "logs/a", days_old=1)
+    _maintain_when_due()
+    for _ in range(3):
+        report = run_maintenance(roots.dataset, roots.backup, FileRetentionPolicy(), ["logs/**"])
+        assert report.cleanup.success
+    prune_backups(roots, only_last(1), now=NOW)
+    left = Backup.objects.present().order_by("sequence")
+    assert [(row.sequence, row.strategy, row.is_partial) for row in left] == [
+        (1, "archive", False),
+        (4, "file", True),
+    ]
+
+
+def test_what_lies_on_a_disk_that_is_not_mounted_is_not_let_go(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    unmounted = roots.backup.rename(roots.backup.parent / "unmounted")
+    roots.backup.mkdir()
+    assert prune_backups(roots, only_last(1), now=NOW) == []
+    rescan(roots.backup, now=NOW)
+    assert prune_backups(roots, only_last(1), now=NOW) == []
+    roots.backup.rmdir()
+    unmounted.rename(roots.backup)
+    assert rescan(roots.backup, now=NOW).is_well
+    assert present("snapshot") == [1, 3, 4]
+    assert {row.state for row in Backup.objects.all()} == {"verified"}
+
+
+def test_one_that_cannot_be_removed_does_not_stop_the_rest(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_copies_and_an_only_copy(roots)
+    stuck = Backup.objects.get(sequence=3).directory
+
+    def discard_others(directory: Path) -> None:
+        if directory == stuck:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        discard(directory)
+
+    monkeypatch.setattr("maintenance.pruning.discard", discard_others)
+    prune_backups(roots, only_last(1), now=NOW)
+    assert present("snapshot") == [3, 4]
 
 
 def test_only_copies_go_when_their_own_days_have_passed(roots: Roots) -> None:

@@ -51,3 +51,4 @@ def _lines(found: Rescan) -> Iterator[str]:
     yield from (f"  damaged {name}: {why}" for name, why in found.damaged.items())
     yield from (f"  missing {name}" for name in found.missing)
     yield from (f"  rewritten before {name}: {why}" for name, why in found.broken_chain.items())
+    yield from (f"  gone before {name}: {why}" for name, why in found.gone.items())
