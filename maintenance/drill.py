@@ -9,10 +9,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from maintenance.errors import RestoreError
+from maintenance.locks import reading, unless_read
 from maintenance.manifest import Manifest
 from maintenance.restore import restore_backup
 from retention.files import BackedUpFile, FoundFile, printable
 from retention.scanner import DatasetScanner
+
+PREFIX = ".ops-drill-"  # nobody else's: what a killed one left is removed by its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +34,29 @@ def drill(manifest_path: Path, scratch: Path, *, manifest_sha256: str = "") -> D
     """
     began = time.monotonic()
     try:
-        place = Path(tempfile.mkdtemp(prefix="drill-", dir=scratch))
+        _sweep(scratch)
+        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=scratch))
     except OSError as error:
         raise RestoreError(
             f"{str(scratch)!r} cannot hold a drill ({error.strerror}): give a writable directory"
         ) from error
-    try:
-        restoration = restore_backup(manifest_path, place, manifest_sha256=manifest_sha256)
-        _compare(restoration.manifest, place)
-    finally:
-        shutil.rmtree(place)
+    with reading(place):
+        try:
+            restoration = restore_backup(manifest_path, place, manifest_sha256=manifest_sha256)
+            _compare(restoration.manifest, place)
+        except OSError as error:
+            raise RestoreError(f"the drill in {str(place)!r} broke off: {error}") from error
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     return Drill(manifest=restoration.manifest, seconds=time.monotonic() - began)
+
+
+def _sweep(scratch: Path) -> None:
+    """Remove what drills left that were killed: nobody is at it any more."""
+    for left in scratch.glob(f"{PREFIX}*"):
+        with unless_read(left) as nobody:
+            if nobody and left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _compare(manifest: Manifest, place: Path) -> None:

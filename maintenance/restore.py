@@ -7,15 +7,16 @@ there, and to restore again goes on from there.
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from maintenance import progress
 from maintenance.durable import make_directory
-from maintenance.errors import RestoreError
+from maintenance.errors import BackupUnreadableError, RestoreError
 from maintenance.manifest import Manifest
-from maintenance.members import open_members
+from maintenance.members import Member, open_members
 from maintenance.target import Restored, Target
 from maintenance.verify import verify_backup
 from retention.files import BackedUpFile, printable
@@ -71,7 +72,7 @@ def _write(
             with open_members(manifest) as members:
                 for listed, member in zip(manifest.files(), members, strict=True):
                     if _is_among(listed, only):
-                        target.put(listed, member)
+                        target.put(listed, member._replace(chunks=partial(_read, member)))
                     progress.advance(listed.found.size_bytes)
             target.sync()
         except OSError as error:
@@ -80,6 +81,16 @@ def _write(
                 f"({error.strerror or error}): make room or check the disk, then restore again"
             ) from error
     return target.report
+
+
+def _read(member: Member) -> Iterator[bytes]:
+    """Read a member, and tell that it cannot be read from a target that takes no more."""
+    try:
+        yield from member.chunks()
+    except OSError as error:
+        raise BackupUnreadableError(
+            f"{printable(member.path)!r} cannot be read in the backup: {error.strerror}"
+        ) from error
 
 
 def _is_among(file: BackedUpFile, only: Collection[str]) -> bool:

@@ -39,18 +39,29 @@ def resolved_roots(
     A backup root inside the dataset is fine (scans pass it over), the reverse is not: backups
     would be taken for data.
     """
-    roots = Roots(
-        dataset=_existing_dataset(Path(dataset_root)), backup=_resolved(Path(backup_root))
-    )
-    for directory in (roots.dataset, *roots.dataset.parents):
-        if directory == roots.backup or (
-            roots.backup.exists() and directory.samefile(roots.backup)
-        ):
+    try:
+        roots = Roots(
+            dataset=_existing_dataset(Path(dataset_root)), backup=_resolved(Path(backup_root))
+        )
+        if _holds(roots.backup, roots.dataset):
             raise RootsError(
                 f"dataset root {str(roots.dataset)!r} lies in the backup root "
                 f"{str(roots.backup)!r}: choose a backup root that does not contain the dataset"
             )
+    except OSError as error:
+        raise RootsError(
+            f"{str(error.filename)!r} cannot be looked at ({error.strerror}): "
+            "give directories that may be read"
+        ) from error
     return roots
+
+
+def _holds(backup: Path, dataset: Path) -> bool:
+    there = backup.exists()
+    return any(
+        directory == backup or (there and directory.samefile(backup))
+        for directory in (dataset, *dataset.parents)
+    )
 
 
 def _existing_dataset(dataset_root: Path) -> Path:

@@ -1,14 +1,17 @@
 """Removes one file if it is what was backed up, and nothing that takes its place meanwhile.
 
 Between the last look at a name and its unlink, another file can be renamed over it. So the name is
-given up first, for a private one beside it that nobody else writes to; what stands there is looked
-at again, and goes or gets its name back. What a crash leaves set aside, `put_back` gives back.
+given up first, for a private one beside it; what stands there is looked at again, and goes or gets
+its name back. What a crash leaves set aside, `put_back` gives back. Whoever wants to write to the
+file itself meanwhile is kept out by a lease, and who has it open for that keeps the file.
 """
 
 import errno
+import fcntl
 import hashlib
 import logging
 import os
+import signal
 import stat
 from contextlib import suppress
 
@@ -21,6 +24,8 @@ ASIDE = ".retention-"
 VANISHED = "vanished"
 REPLACED = "replaced by something that is not the file backed up"
 CHANGED = "changed since the backup"
+BEING_WRITTEN = "somebody has it open for writing"
+State = tuple[int, int, int, int, int]
 NOT_A_FILE = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}
 
 
@@ -28,7 +33,7 @@ def delete_unchanged(root_handle: int, file: BackedUpFile) -> str:
     """Delete `file` if it is still what was backed up; return '' or the reason it was kept."""
     try:
         with open_parent(root_handle, file.path) as (parent, name):
-            return _difference(parent, name, file) or _delete(parent, name, file)
+            return _delete_if_unchanged(parent, name, file)
     except PathEscapeError as error:
         return str(error)
     except FileNotFoundError:
@@ -43,23 +48,48 @@ def put_back(root_handle: int, path: str) -> None:
         _restore(parent, name)
 
 
-def _difference(parent: int, name: str, file: BackedUpFile) -> str:
-    """Return how the live file differs from the one backed up, or ''."""
+def _delete_if_unchanged(parent: int, name: str, file: BackedUpFile) -> str:
+    """Look at the live file, and delete it while nobody can write to it; '' or why it was kept."""
     with open_file(parent, name) as handle:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             return REPLACED
-        if FoundFile.from_status(file.path, before) != file.found:
+        if FoundFile.from_status(file.path, status) != file.found:
             return CHANGED
-        with os.fdopen(handle, "rb", closefd=False) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        watched = _keep_writers_out(handle)
+        if watched is None:
+            return BEING_WRITTEN
+        sha256 = _sha256_of(handle)
         # Asked by name, so that a file renamed over it while it was hashed is noticed as well.
         after = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    same = digest == file.sha256 and _state(before) == _state(after)
-    return "" if same else CHANGED
+        if sha256 != file.sha256 or _state(status) != _state(after):
+            return CHANGED
+        return _delete(parent, name, file, handle, watched=watched)
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
+def _keep_writers_out(handle: int) -> bool | None:
+    """Take a read lease: whoever opens the file for writing waits, and takes it from us.
+
+    None where somebody has it open for writing already, False where there is no lease to be had:
+    on a file system without them, of a file that is another user's (fcntl(2), F_SETLEASE).
+    """
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # the default one would end the process
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
+    return True
+
+
+def _sha256_of(handle: int) -> str:
+    os.lseek(handle, 0, os.SEEK_SET)
+    with os.fdopen(handle, "rb", closefd=False) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _state(status: os.stat_result) -> State:
     """Return what no change leaves equal: ctime cannot be set back by its writer."""
     return (
         status.st_dev,
@@ -70,7 +100,7 @@ def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
     )
 
 
-def _delete(parent: int, name: str, file: BackedUpFile) -> str:
+def _delete(parent: int, name: str, file: BackedUpFile, handle: int, *, watched: bool) -> str:
     """Set the file aside, and delete it if it is the one that was just looked at."""
     aside = _aside(name)
     if _status(parent, aside) is not None:
@@ -80,6 +110,12 @@ def _delete(parent: int, name: str, file: BackedUpFile) -> str:
         status = os.stat(aside, dir_fd=parent, follow_symlinks=False)
         # Without ctime, which the rename itself has changed.
         if FoundFile.from_status(file.path, status) != file.found:
+            return CHANGED
+        if watched:
+            unwritten = fcntl.fcntl(handle, fcntl.F_GETLEASE) == fcntl.F_RDLCK
+        else:  # the rename changed the ctime: its bytes alone say whether it was written meanwhile
+            unwritten = _sha256_of(handle) == file.sha256
+        if not unwritten:
             return CHANGED
         os.unlink(aside, dir_fd=parent)
         return ""

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,11 +42,29 @@ class DatasetScanner:
         """Yield the same with all that `stat` says."""
         self.skipped.clear()
         self._excluded = _identity(self.exclude)
-        with open_root(self.root) as handle:
-            yield from self._walk(handle, "")
+        with open_root(self.root) as root:
+            # A stack of our own: there are trees that are deeper than Python's.
+            levels = [(root, "", iter(self._entries(root, "")))]
+            try:
+                while levels:
+                    handle, prefix, entries = levels[-1]
+                    below = yield from self._until_a_directory(handle, prefix, entries)
+                    if below is not None:
+                        inside, prefix = below
+                        levels.append((inside, prefix, iter(self._entries(inside, prefix))))
+                    elif len(levels) > 1:
+                        os.close(levels.pop()[0])
+                    else:
+                        levels.clear()
+            finally:
+                for handle, _, _ in levels[1:]:
+                    os.close(handle)
 
-    def _walk(self, handle: int, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        for entry in self._entries(handle, prefix):
+    def _until_a_directory(
+        self, handle: int, prefix: str, entries: Iterator[os.DirEntry[str]]
+    ) -> Generator[tuple[str, os.stat_result], None, tuple[int, str] | None]:
+        """Yield files; return the handle and the prefix of the next directory, None at the end."""
+        for entry in entries:
             path = prefix + entry.name
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -60,7 +78,11 @@ class DatasetScanner:
             elif (status.st_dev, status.st_ino) == self._excluded:
                 self._skip(path, "the backup root")
             else:
-                yield from self._descend(handle, entry.name, path)
+                try:
+                    return open_directory(handle, entry.name), f"{path}/"
+                except OSError as error:
+                    self._skip_failed(path, error)
+        return None
 
     def _entries(self, handle: int, prefix: str) -> list[os.DirEntry[str]]:
         """Return what the directory holds; a fixed order makes two scans comparable as streams."""
@@ -75,17 +97,6 @@ class DatasetScanner:
             self._skip_failed(prefix.removesuffix("/"), error)
             return []
 
-    def _descend(self, handle: int, name: str, path: str) -> Iterator[tuple[str, os.stat_result]]:
-        try:
-            below = open_directory(handle, name)
-        except OSError as error:
-            self._skip_failed(path, error)
-            return
-        try:
-            yield from self._walk(below, f"{path}/")
-        finally:
-            os.close(below)
-
     def _skip_failed(self, path: str, error: OSError) -> None:
         gone = isinstance(error, FileNotFoundError)
         self._skip(path, VANISHED if gone else f"{UNREADABLE}: {error.strerror}")
@@ -99,7 +110,14 @@ def _byte_order(entry: os.DirEntry[str]) -> bytes:
 
 
 def _identity(directory: Path | None) -> tuple[int, int] | None:
-    if directory is None or not directory.exists():
+    if directory is None:
         return None
-    status = directory.stat()
+    try:
+        status = directory.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RootUnusableError(
+            f"{str(directory)!r}, which is to be passed over, cannot be looked at: {error.strerror}"
+        ) from error
     return status.st_dev, status.st_ino

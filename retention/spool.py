@@ -10,7 +10,10 @@ from typing import Self
 
 from retention.files import FoundFile
 
-FACTS = struct.Struct("<QqQI")  # size, mtime, inode, and how many bytes the path takes
+# Size, mtime in seconds and the rest of it in ns, inode, and how many bytes the path takes: in ns
+# alone, 64 bits end in the years 1677 and 2262, and some file systems go on.
+FACTS = struct.Struct("<QqIQI")
+SECOND = 10**9
 
 
 class Spool:
@@ -36,12 +39,14 @@ class Spool:
     def __iter__(self) -> Iterator[FoundFile]:
         self._file.seek(0)
         while facts := self._file.read(FACTS.size):
-            size, mtime_ns, inode, length = FACTS.unpack(facts)
-            yield FoundFile(os.fsdecode(self._file.read(length)), size, mtime_ns, inode)
+            size, seconds, ns, inode, length = FACTS.unpack(facts)
+            path = os.fsdecode(self._file.read(length))
+            yield FoundFile(path, size, seconds * SECOND + ns, inode)
 
     def append(self, found: FoundFile) -> None:
         """Add a file at the end."""
         path = os.fsencode(found.path)
-        facts = FACTS.pack(found.size_bytes, found.mtime_ns, found.inode, len(path))
+        seconds, ns = divmod(found.mtime_ns, SECOND)
+        facts = FACTS.pack(found.size_bytes, seconds, ns, found.inode, len(path))
         self._file.write(facts + path)
         self._count += 1

@@ -48,11 +48,12 @@ def roots(tmp_path: Path) -> Roots:
     return make_roots(tmp_path)
 
 
-def as_nobody(maintain: Maintain, roots: Roots) -> str:
+def as_nobody(maintain: Maintain, roots: Roots, owned: Roots | None = None) -> str:
     """Run it as a user who owns both roots and has no other rights."""
-    for path in (roots.dataset, roots.backup):
+    owned = owned or roots
+    for path in (owned.dataset, owned.backup):
         os.chown(path, NOBODY, NOBODY)
-    for path in roots.dataset.parents:
+    for path in owned.dataset.parents:
         if "pytest" in str(path):
             path.chmod(path.stat().st_mode | 0o011)
     Backup.objects.exists()  # opens the database while one may
@@ -92,6 +93,22 @@ def test_a_backup_root_that_may_not_be_written_is_named(roots: Roots, maintain: 
     assert str(roots.backup) in error
     assert "Permission denied" in error
     assert old.exists()
+
+
+@as_root
+@both_paths
+def test_a_root_behind_what_may_not_be_entered_is_named(roots: Roots, maintain: Maintain) -> None:
+    (roots.dataset / "locked").mkdir(mode=0)
+    behind = Roots(dataset=roots.dataset / "locked" / "data", backup=roots.backup)
+    assert "cannot be looked at (Permission denied)" in as_nobody(maintain, behind, roots)
+    behind = Roots(dataset=roots.dataset, backup=roots.dataset / "locked" / "backups")
+    assert "Permission denied" in as_nobody(maintain, behind, roots)
+
+
+@both_paths
+def test_a_name_that_no_file_system_takes_is_told(roots: Roots, maintain: Maintain) -> None:
+    long = Roots(dataset=roots.dataset / ("x" * 300), backup=roots.backup)
+    assert "File name too long" in maintain(long)
 
 
 @both_paths

@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from retention.files import BackedUpFile
 from retention.journal import Warrant, plan_deletions
 from retention.models import Deletion
 from retention.policies import DataRetentionPolicy
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OLD = (datetime.now(UTC) - timedelta(days=8)).timestamp()
@@ -233,6 +235,63 @@ def test_whatever_takes_the_name_at_the_last_moment_stays_there(
     assert _names(file.parent) == ["a"]
 
 
+def test_who_has_a_file_open_for_writing_keeps_it(roots: Roots) -> None:
+    file = roots.dataset / "raw" / "a"
+    with file.open("r+b"):
+        result = _run(roots)
+    assert result["deletion"]["deleted_files"] == 1
+    assert result["deletion"]["kept"] == [
+        {"path": "raw/a", "reason": "somebody has it open for writing"}
+    ]
+    assert file.read_bytes() == b"content of a"
+
+
+def test_who_wants_to_write_while_it_is_deleted_gets_no_lost_bytes(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process opens the file in place between the last look and the unlink: it waits."""
+    file = roots.dataset / "raw" / "a"
+    writers: list[subprocess.Popen[bytes]] = []
+    opens = "import sys; open(sys.argv[1], 'r+b').write(b'news'); print('written')"
+
+    def somebody_opens() -> None:
+        writers.append(
+            subprocess.Popen([sys.executable, "-c", opens, file], stdout=subprocess.PIPE)
+        )
+        wait_for(lambda: _waits_for_a_lease(file), seconds=10, what="a writer waits")
+
+    _at_the_last_moment(monkeypatch, somebody_opens)
+    result = _run(roots)
+    (writer,) = writers
+    assert writer.communicate()[0] == b"written\n"
+    assert result["deletion"]["kept"] == [{"path": "raw/a", "reason": "changed since the backup"}]
+    assert file.read_bytes() == b"newsent of a"
+
+
+def _waits_for_a_lease(file: Path) -> bool:
+    inode = f":{file.stat().st_ino} "
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any("LEASE" in line and "BREAKING" in line and inode in line for line in lines)
+
+
+@pytest.mark.parametrize("change", ["in place", "none"])
+def test_without_leases_the_bytes_are_read_once_more(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The file is rewritten in place and its mtime set back, right before it is set aside."""
+    file = roots.dataset / "raw" / "a"
+
+    def rewritten() -> None:
+        if change == "in place":
+            _put(file, b"CONTENT OF A")
+
+    monkeypatch.setattr("retention.removal._keep_writers_out", lambda _: False)
+    _at_the_last_moment(monkeypatch, rewritten)
+    result = _run(roots)
+    assert file.exists() == (change == "in place")
+    assert len(result["deletion"]["kept"]) == (change == "in place")
+
+
 def test_a_name_that_is_taken_twice_costs_neither_file(
     roots: Roots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +302,12 @@ def test_a_name_that_is_taken_twice_costs_neither_file(
         file.write_bytes(b"second")
         real_link(*names, **options)
 
-    _at_the_last_moment(monkeypatch, lambda: _put(file, b"first"))
+    def put_over() -> None:  # to write into the file itself would wait for us
+        fresh = file.with_name("fresh")
+        _put(fresh, b"first")
+        fresh.replace(file)
+
+    _at_the_last_moment(monkeypatch, put_over)
     monkeypatch.setattr(os, "link", link_after_a_write)
 
     _run(roots)

@@ -1,8 +1,10 @@
 """Restoring: only what verifies, into its target and nowhere else, over nothing unasked."""
 
+import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +13,17 @@ from django.core.management import CommandError, call_command
 
 from maintenance.archive import ArchiveWriter
 from maintenance.backup import BackupOrder, make_backup
-from maintenance.errors import RestoreError, VerificationError
+from maintenance.drill import drill
+from maintenance.errors import BackupUnreadableError, RestoreError, VerificationError
+from maintenance.locks import reading
 from maintenance.manifest import Header, ManifestWriter, Purpose, Strategy
 from maintenance.models import Backup
+from maintenance.records import restore_named
 from maintenance.restore import Restoration, restore_backup
 from maintenance.roots import Roots
+from maintenance.tar import TarReader
 from maintenance.target import A_DIRECTORY, EXISTS, IN_THE_WAY
+from maintenance.verify import verify_backup
 from retention.files import BackedUpFile, FoundFile
 from retention.scanner import DatasetScanner
 
@@ -251,6 +258,35 @@ def test_a_drill_proves_the_backup_and_leaves_nothing_behind(
     assert backup.drill_seconds is not None
     assert 0 < backup.drill_seconds < 60
     assert [*scratch.iterdir()] == []
+
+
+def test_what_a_killed_drill_left_is_removed_by_the_next(backup: Backup, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    left, others, at_work = (
+        scratch / name for name in (".ops-drill-left", "drill-x", ".ops-drill-y")
+    )
+    for directory in (left, others, at_work):
+        directory.mkdir(parents=True)
+        (directory / "a").touch()
+    with reading(at_work):
+        drill(backup.manifest_file, scratch)
+    assert sorted(entry.name for entry in scratch.iterdir()) == [".ops-drill-y", "drill-x"]
+
+
+def test_what_cannot_be_read_in_the_backup_is_told_as_that(
+    backup: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunks(_: TarReader) -> Iterator[bytes]:
+        raise OSError(errno.EIO, "Input/output error")
+        yield b""
+
+    verified = verify_backup(backup.manifest_file)
+    monkeypatch.setattr("maintenance.restore.verify_backup", lambda *_, **__: verified)
+    monkeypatch.setattr(TarReader, "chunks", chunks)
+    with pytest.raises(BackupUnreadableError, match="'a' cannot be read in the backup: Input/out"):
+        restore_named(backup.backup_id, tmp_path / "back", now=datetime.now(UTC))
+    backup.refresh_from_db()
+    assert backup.state == "verified"
 
 
 def test_a_drill_of_what_does_not_come_back_fails_and_is_noted(

@@ -68,13 +68,14 @@ def test_a_missing_root_is_an_error_that_names_it(tmp_path: Path) -> None:
 def test_a_spool_gives_back_what_it_was_given_as_often_as_asked(tmp_path: Path) -> None:
     files = [
         FoundFile("a\n\udcff", 0, -(2**62), 1),
+        FoundFile("in the year 1600", 1, -11_676_096_000 * 10**9 + 1, 1),
         FoundFile("b" * 4_000, 2**63, 2**62, 2**64 - 1),
     ]
     with Spool(tmp_path) as spool:
         assert list(spool) == []
         for file in files:
             spool.append(file)
-        assert (list(spool), list(spool), len(spool)) == (files, files, 2)
+        assert (list(spool), list(spool), len(spool)) == (files, files, 3)
         spool.append(files[0])
         assert list(spool) == [*files, files[0]]
         assert not list(tmp_path.iterdir())
