@@ -54,12 +54,10 @@ def anomaly_of(backup: Backup) -> str:
     return "; ".join(filter(None, oddities))
 
 
-def require_none_waits(roots: Roots, strategy: Strategy) -> None:
-    """Raise BackupError while a suspect one waits to be accepted: each try would add its like."""
+def require_none_waits(roots: Roots) -> None:
+    """Raise BackupError while a suspect one of this dataset waits to be accepted."""
     waiting = Backup.objects.below(roots.backup).of(roots.dataset).present().exclude(anomaly="")
-    if strategy == Strategy.ARCHIVE:  # every run of the other path makes a tree, of either purpose
-        waiting = waiting.filter(purpose=Purpose.EXPIRED)
-    odd = waiting.filter(strategy=strategy).newest_first().first()
+    odd = waiting.newest_first().first()
     if odd is not None:
         raise BackupError(odd.suspicion)
 

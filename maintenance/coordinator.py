@@ -120,7 +120,7 @@ class _Run:
         scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
         # Once a file is deleted on its strength, a backup is no longer one of several copies.
         purpose = Purpose.EXPIRED if self._any_expired(scanner) else Purpose.SNAPSHOT
-        require_none_waits(roots, Strategy.FILE)
+        require_none_waits(roots)
         self.backup = self._back_up(roots, scanner, purpose)
         self.scan(roots.dataset, roots.backup)
         if self.candidates:

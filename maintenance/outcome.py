@@ -1,12 +1,13 @@
 """What a maintenance run reports, in the shape of SPEC E3."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypedDict
 
 from maintenance.models import Backup
 from retention.cleaner import CleanupReport
 from retention.expiry import Findings
-from retention.files import printable
+from retention.files import Kept, printable
 
 Status = Literal["nothing_to_do", "backup_failed", "completed"]
 
@@ -63,6 +64,7 @@ class Outcome:
     findings: Findings = field(default_factory=Findings)
     backup: Backup | None = None
     cleanup: CleanupReport | None = None
+    unreadable: Sequence[Kept] = ()  # directories, of which nobody knows what has expired there
     error: str = ""
 
     @property
@@ -83,7 +85,7 @@ class Outcome:
                 "expired_candidates": len(self.findings.expired),
             },
             "backup": _backup_figures(self.backup),
-            "deletion": _deletion_figures(self.cleanup),
+            "deletion": _deletion_figures(self.cleanup, self.unreadable),
         }
         if self.error:
             result["error"] = self.error
@@ -110,10 +112,10 @@ def _backup_figures(backup: Backup | None) -> BackupFigures | None:
     }
 
 
-def _deletion_figures(cleanup: CleanupReport | None) -> DeletionFigures:
-    if cleanup is None:
-        return {"executed": False, "deleted_files": 0, "kept": []}
+def _deletion_figures(cleanup: CleanupReport | None, unreadable: Sequence[Kept]) -> DeletionFigures:
+    done = cleanup or CleanupReport()
     kept: list[KeptFile] = [
-        {"path": printable(item.path), "reason": item.reason} for item in cleanup.kept
+        {"path": printable(item.path), "reason": item.reason} for item in (*done.kept, *unreadable)
     ]
-    return {"executed": True, "deleted_files": cleanup.deleted_files, "kept": kept}
+    executed = cleanup is not None
+    return {"executed": executed, "deleted_files": done.deleted_files, "kept": kept}

@@ -4,30 +4,36 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
 
 from maintenance.anomaly import require_none_waits
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
 from maintenance.compression import Compression
-from maintenance.errors import BackupError, MaintenanceError
+from maintenance.errors import BackupError, MaintenanceError, ManifestError
 from maintenance.locks import maintenance_lock
 from maintenance.manifest import Manifest, Purpose, Strategy
 from maintenance.models import Backup
 from maintenance.outcome import MaintenanceResult, Outcome
 from maintenance.roots import Roots, checked_roots
-from retention.cleaner import RetentionCleaner
+from maintenance.verify import verify_backup
+from maintenance.vouching import Listing
+from retention.cleaner import CleanupReport, RetentionCleaner
 from retention.errors import RetentionError
 from retention.expiry import Findings, find_expired
 from retention.files import BackedUpFile, FoundFile, Kept
 from retention.journal import Warrant, settle_deletions
 from retention.policies import DataRetentionPolicy
-from retention.scanner import DatasetScanner
+from retention.rooted import Descent, open_root
+from retention.scanner import UNREADABLE, DatasetScanner
 from retention.spool import Spool
 
 NO_LONGER_EXPIRED = "no longer expired"
 NOT_IN_BACKUP = "not in the backup"
+TRIED_LATER = "not deletable a while ago, and in that backup: tried again after an hour"
+TRY_AGAIN_EVERY = timedelta(hours=1)
+LOOKED_AT_EVERY = 500  # files: then whether the backup is still there
 
 
 def run_maintenance_automation(
@@ -71,9 +77,21 @@ class _Maintenance:
         scanner = DatasetScanner(self.roots.dataset, exclude=self.roots.backup)
         with _spool(self.roots) as spool:
             outcome.findings = self._find(scanner, spool)
+            outcome.unreadable = [
+                Kept(item.path, item.reason)
+                for item in scanner.skipped
+                if item.reason.startswith(UNREADABLE)
+            ]
             if len(spool):
-                require_none_waits(self.roots, Strategy.ARCHIVE)
-                outcome.backup = self._back_up(spool)
+                require_none_waits(self.roots)
+                earlier = self._held_already(spool)
+                if earlier is not None and not self._is_due_again(earlier):
+                    outcome.backup = earlier
+                    outcome.cleanup = CleanupReport(
+                        kept=[Kept(found.path, TRIED_LATER) for found in spool]
+                    )
+                    return
+                outcome.backup = self._verified_again(earlier) if earlier else self._back_up(spool)
                 self._clean(outcome, outcome.backup)
 
     def _find(self, scanner: DatasetScanner, spool: Spool) -> Findings:
@@ -81,6 +99,32 @@ class _Maintenance:
             return find_expired(scanner, self.policy, now=self.now, into=spool)
         except OSError as error:
             raise _full(self.roots, error) from error
+
+    def _held_already(self, expired: Spool) -> Backup | None:
+        """Return the newest archive of deleted files if it holds all of these, unchanged.
+
+        They could not be deleted then: another archive of them at every run would fill the disk.
+        """
+        archives = Backup.objects.below(self.roots.backup).of(self.roots.dataset).verified()
+        archives = archives.filter(purpose=Purpose.EXPIRED, strategy=Strategy.ARCHIVE)
+        newest = archives.newest_first().first()
+        if newest is None or not newest.is_intact:
+            return None
+        try:
+            listing = Listing(newest.read_manifest())
+            with open_root(self.roots.dataset) as root, Descent(root) as descent:
+                return newest if all(_holds(listing, one, descent) for one in expired) else None
+        except (ManifestError, OSError):
+            return None
+
+    def _is_due_again(self, earlier: Backup) -> bool:
+        tried = earlier.verified_at
+        return tried is None or not timedelta(0) <= self.now - tried < TRY_AGAIN_EVERY
+
+    def _verified_again(self, earlier: Backup) -> Backup:
+        verify_backup(earlier.manifest_file, manifest_sha256=earlier.manifest_sha256)
+        earlier.note(verified_at=self.now)
+        return earlier
 
     def _back_up(self, expired: Spool) -> Backup:
         order = BackupOrder(
@@ -103,28 +147,37 @@ class _Maintenance:
         cleaner = RetentionCleaner(self.roots.dataset, warrant)
         outcome.cleanup = cleaner.report  # told even if the cleanup breaks off
         kept: list[Kept] = []
-        cleaner.delete(self._still_expired(outcome.findings.expired, manifest, kept))
+        cleaner.delete(self._still_expired(outcome.findings.expired, manifest, kept, backup))
         cleaner.report.kept += kept
 
     def _still_expired(
-        self, expired: Iterable[FoundFile], manifest: Manifest, kept: list[Kept]
+        self, expired: Iterable[FoundFile], manifest: Manifest, kept: list[Kept], backup: Backup
     ) -> Iterator[BackedUpFile]:
         """Yield what may go: a file written between scan and backup is young again, and stays.
 
-        The manifest lists them in the order of the scan, but for what vanished.
+        Raises BackupError if the backup goes meanwhile.
         """
         is_expired = self.policy.judge(self.now)
-        files = manifest.files()
-        file = next(files, None)
-        for found in expired:
-            if file is None or file.path != found.path:
+        listing = Listing(manifest)
+        for number, found in enumerate(expired):
+            if number % LOOKED_AT_EVERY == 0 and not backup.is_intact:
+                raise BackupError(f"{backup.backup_id} went while files were deleted")
+            file = listing.listed(found.path)
+            if file is None:
                 kept.append(Kept(found.path, NOT_IN_BACKUP))
-                continue
-            if is_expired(file.path, file.found.mtime_ns):
+            elif is_expired(file.path, file.found.mtime_ns):
                 yield file
             else:
                 kept.append(Kept(file.path, NO_LONGER_EXPIRED))
-            file = next(files, None)
+
+
+def _holds(listing: Listing, found: FoundFile, dataset: Descent) -> bool:
+    known = listing.listed(found.path)
+    if known is None or known.found != found:
+        return False
+    parent, name = dataset.parent_of(found.path)
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    return status.st_ctime_ns == known.ctime_ns
 
 
 def _spool(roots: Roots) -> Spool:

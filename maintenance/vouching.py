@@ -14,17 +14,12 @@ from retention.rooted import Descent, open_root
 CLOCK_TICK = timedelta(seconds=2)
 
 
-class Voucher:
-    """A verified tree: what it lists, asked for in the order of a walk, and where its copies are.
+class Listing:
+    """What a backup lists, asked for in the order of a walk. Raises ManifestError."""
 
-    Raises ManifestError.
-    """
-
-    def __init__(self, manifest: Manifest, tree: Descent) -> None:
-        self.tree = tree
+    def __init__(self, manifest: Manifest) -> None:
         self._files = manifest.files()
         self._next = next(self._files, None)
-        self._still = StillTimes.of(manifest)
 
     def listed(self, path: str) -> BackedUpFile | None:
         """Return what is listed for `path`, which comes behind the one asked for before."""
@@ -36,6 +31,15 @@ class Voucher:
             return None
         known, self._next = self._next, next(self._files, None)
         return known
+
+
+class Voucher(Listing):
+    """A verified tree: what it lists, and where its copies are. Raises ManifestError."""
+
+    def __init__(self, manifest: Manifest, tree: Descent) -> None:
+        super().__init__(manifest)
+        self.tree = tree
+        self._still = StillTimes.of(manifest)
 
     def vouches_for(self, known: BackedUpFile, status: os.stat_result) -> bool:
         """Whether a live file with that status is what was read then."""

@@ -13,6 +13,7 @@ import pytest
 
 from maintenance.coordinator import run_maintenance
 from maintenance.models import Backup
+from maintenance.outcome import KeptFile
 from maintenance.restore import restore_backup
 from maintenance.roots import Roots
 from maintenance.runner import run_maintenance_automation
@@ -109,6 +110,49 @@ def test_a_root_behind_what_may_not_be_entered_is_named(roots: Roots, maintain: 
 def test_a_name_that_no_file_system_takes_is_told(roots: Roots, maintain: Maintain) -> None:
     long = Roots(dataset=roots.dataset / ("x" * 300), backup=roots.backup)
     assert "File name too long" in maintain(long)
+
+
+@as_root
+@both_paths
+def test_a_directory_that_may_not_be_read_is_told(roots: Roots, maintain: Maintain) -> None:
+    put(roots, "raw/locked/a", days_old=9)
+    put(roots, "raw/b", days_old=9)
+    os.chown(roots.dataset / "raw", NOBODY, NOBODY)
+    (roots.dataset / "raw" / "locked").chmod(0)
+    if maintain is by_age:
+        assert "'raw/locked' is unreadable: Permission denied" in as_nobody(maintain, roots)
+        return
+    kept: list[KeptFile] = []
+
+    def kept_by_category(roots: Roots) -> str:
+        result = run_maintenance_automation(roots.dataset, roots.backup, DataRetentionPolicy())
+        kept.extend(result["deletion"]["kept"])
+        return result.get("error", "")
+
+    assert as_nobody(kept_by_category, roots) == ""
+    assert kept == [{"path": "raw/locked", "reason": "unreadable: Permission denied"}]
+
+
+def test_a_tree_deeper_than_pythons_stack(roots: Roots) -> None:
+    handle = os.open(roots.dataset, os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("raw", dir_fd=handle)
+        below = os.open("raw", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    file = os.open("a", os.O_WRONLY | os.O_CREAT, dir_fd=handle)
+    os.utime(file, (0, 0))
+    os.close(file)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(400)  # a third of it is pytest's own
+    try:
+        assert by_category(roots) == ""
+    finally:
+        sys.setrecursionlimit(limit)
+    with pytest.raises(FileNotFoundError):
+        os.stat("a", dir_fd=handle)
+    os.close(handle)
+    assert Backup.objects.get().file_count == 1
 
 
 @both_paths

@@ -21,13 +21,14 @@ from maintenance.layout import MANIFEST_NAME, backup_names, publish
 from maintenance.models import Backup
 from maintenance.outcome import MaintenanceResult
 from maintenance.roots import Roots
-from maintenance.runner import run_maintenance_automation
+from maintenance.runner import TRIED_LATER, run_maintenance_automation
 from maintenance.standing import back_up_and_maintain
 from maintenance.verify import verify_backup
 from retention.files import BackedUpFile
 from retention.journal import Warrant, plan_deletions
 from retention.models import Deletion
 from retention.policies import DataRetentionPolicy
+from retention.removal import delete_unchanged
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,6 +234,48 @@ def test_whatever_takes_the_name_at_the_last_moment_stays_there(
     assert result["deletion"]["kept"] == [{"path": "raw/a", "reason": "changed since the backup"}]
     assert [record.path for record in Deletion.objects.all()] == ["raw/b"]
     assert _names(file.parent) == ["a"]
+
+
+def test_what_cannot_be_deleted_makes_no_backup_at_every_run(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*, hours: int) -> MaintenanceResult:
+        now = datetime.now(UTC) + timedelta(hours=hours)
+        return run_maintenance_automation(
+            roots.dataset, roots.backup, DataRetentionPolicy(), now=now
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retention.cleaner.delete_unchanged", lambda *_: "not deletable: stuck")
+        first, soon, later = run(hours=0), run(hours=0), run(hours=2)
+    (only,) = Backup.objects.all()
+    reasons = [{item["reason"] for item in one["deletion"]["kept"]} for one in (first, soon, later)]
+    assert reasons == [{"not deletable: stuck"}, {TRIED_LATER}, {"not deletable: stuck"}]
+    assert soon["backup"] == first["backup"]
+    assert later["backup"] == first["backup"]
+    (roots.dataset / "raw" / "a").write_bytes(b"CONTENT OF A")
+    os.utime(roots.dataset / "raw" / "a", (OLD, OLD))
+    assert run(hours=4)["deletion"]["deleted_files"] == 2
+    assert Backup.objects.count() == 2
+    only.refresh_from_db()
+    assert only.is_intact
+
+
+def test_a_backup_that_goes_meanwhile_ends_the_cleanup(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maintenance.runner.LOOKED_AT_EVERY", 1)
+    monkeypatch.setattr("retention.cleaner.BATCH", 1)
+
+    def then_lost(root: int, file: BackedUpFile) -> str:
+        said = delete_unchanged(root, file)
+        _remove_archive(Backup.objects.get().directory)
+        return said
+
+    monkeypatch.setattr("retention.cleaner.delete_unchanged", then_lost)
+    result = _run(roots)
+    assert "went while files were deleted" in result.get("error", "")
+    assert _names(roots.dataset / "raw") == ["b"]
 
 
 def test_who_has_a_file_open_for_writing_keeps_it(roots: Roots) -> None:
