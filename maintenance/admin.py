@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -70,6 +71,8 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
 
     def preview(self, request: HttpRequest) -> TemplateResponse:
         """Show what the policies would remove now, and why the rest stays."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         now = datetime.now(UTC)
         told = preview_policies(settings.DATASET_ROOT, settings.BACKUP_ROOT, now=now)
         paths = [

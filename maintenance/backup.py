@@ -24,6 +24,7 @@ from maintenance.errors import (
     SourceChangedError,
     SourceUnreadableError,
     VerificationError,
+    remedy_of,
 )
 from maintenance.layout import (
     MANIFEST_NAME,
@@ -141,7 +142,7 @@ def make_backup(source: Source, order: BackupOrder) -> Backup:
         except OSError as error:
             raise BackupError(
                 f"{str(order.roots.backup)!r} did not take the backup ({error.strerror or error}): "
-                "make room there or check the disk"
+                f"{remedy_of(error)}"
             ) from error
 
 
@@ -165,15 +166,19 @@ def _written(source: Source, order: BackupOrder) -> _Written:
 
 
 def _open_store(opened: ExitStack, partial: Path, backup_id: str, order: BackupOrder) -> Store:
-    key = current_key()
     if order.strategy is Strategy.ARCHIVE:
         archive = partial / f"{backup_id}.{order.compression}"
-        return opened.enter_context(ArchiveWriter(archive, key))
-    if key is not None:
-        raise BackupError(f"a tree of files cannot be encrypted: use archives, or unset {SETTING}")
+        return opened.enter_context(ArchiveWriter(archive, current_key()))
+    require_trees_possible()
     voucher = opened.enter_context(open_voucher(order.base)) if order.base else None
     linking = order.generation > 0
     return opened.enter_context(TreeWriter(partial / TREE_NAME, voucher, linking=linking))
+
+
+def require_trees_possible() -> None:
+    """Raise BackupError where a key asks for what a tree cannot be."""
+    if current_key() is not None:
+        raise BackupError(f"a tree of files cannot be encrypted: use archives, or unset {SETTING}")
 
 
 def _header(backup_id: str, order: BackupOrder) -> Header:

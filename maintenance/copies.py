@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Q
 
 from maintenance.errors import MaintenanceError, RemoteError
 from maintenance.layout import MANIFEST_NAME, discard, sequence_of, sweep_partials
@@ -40,14 +41,18 @@ def current_remote() -> Remote:
 
 
 def copy_backups(*, now: datetime) -> Copied:
-    """Copy the backups that are whole and not copied yet, the oldest first.
+    """Copy the backups that are whole and not there yet, the oldest first.
 
     One that cannot be copied stops no other. Raises RemoteError where the place cannot be used.
     """
     remote, copied = current_remote(), Copied()
-    waiting = Backup.objects.present().exclude(state=Backup.State.FAILED).filter(copied_at=None)
+    there = remote.begun_ids()
+    whole = Backup.objects.present().exclude(state=Backup.State.FAILED)
+    # A row says that it was copied, and not that the place is still the same.
+    waiting = whole.filter(Q(copied_at=None) | ~Q(backup_id__in=there))
     for row in waiting.order_by("sequence"):
         try:
+            remote.require_apart(row.directory.parent)
             with reading(row.directory):
                 copied.sent_bytes += remote.put(row.read_manifest())
         except MaintenanceError as error:
@@ -79,7 +84,7 @@ def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
         try:
             manifest = verify_backup(fetched / MANIFEST_NAME, manifest_sha256=recorded)
             _require_its_own(manifest, backup_id)
-        except MaintenanceError:
+        except BaseException:
             discard(fetched)
             raise
         row = Backup.of(manifest, sequence=sequence_of(backup_id))

@@ -16,6 +16,16 @@ MaintenanceError
 └── MaintenanceFailedError    a standing run ended without doing its work
 """
 
+import errno
+
+REMEDIES = {
+    errno.EACCES: "let this user write there",
+    errno.EPERM: "let this user write there",
+    errno.EROFS: "mount it writable",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "allow more open files (fs.file-max)",
+}
+
 
 class MaintenanceError(Exception):
     """Maintenance could not be carried out."""
@@ -103,3 +113,8 @@ class MaintenanceFailedError(MaintenanceError):
     """A standing maintenance run ended without doing its work."""
 
     code = "maintenance_failed"
+
+
+def remedy_of(error: OSError) -> str:
+    """Return what to do where a disk did not take a file."""
+    return REMEDIES.get(error.errno or 0, "make room there or check the disk")

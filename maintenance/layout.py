@@ -1,5 +1,6 @@
 """What lies in a backup root: one directory per backup, whole from the moment it has its name."""
 
+import logging
 import os
 import re
 import secrets
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from maintenance.durable import sync_directory
 
-BACKUP_ID = re.compile(r"(?P<sequence>\d{6,})-\d{8}T\d{6}Z-[0-9a-f]{6}")
+log = logging.getLogger(__name__)
+BACKUP_ID = re.compile(r"(?P<sequence>\d{6,12})-\d{8}T\d{6}Z-[0-9a-f]{6}")
 PARTIAL = ".partial-"
 MANIFEST_NAME = "manifest.jsonl"
 
@@ -72,10 +74,13 @@ def discard(directory: Path) -> None:
 def sweep_partials(backup_root: Path) -> None:
     """Remove what crashes left half done. Nothing was ever deleted on its strength.
 
-    Call it only while holding the root's lock.
+    What cannot be removed stays in nobody's way. Call it only while holding the root's lock.
     """
     with os.scandir(backup_root) as entries:
         for entry in entries:
             left = entry.name.startswith(PARTIAL) and sequence_of(entry.name.removeprefix(PARTIAL))
             if left and entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
+                try:
+                    shutil.rmtree(entry.path)
+                except OSError as error:
+                    log.warning("partial_left", extra={"path": entry.path, "reason": str(error)})

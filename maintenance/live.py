@@ -55,7 +55,10 @@ class LiveFile:
     def listed(self) -> BackedUpFile:
         """Return what a manifest lists of it, once all was read; raise SourceChangedError."""
         if _state(self.status) != _state(os.fstat(self._handle)):
-            raise SourceChangedError(f"{printable(self._path)!r} changed while it was read")
+            raise SourceChangedError(
+                f"{printable(self._path)!r} changed while it was read: back up while nobody writes "
+                "to it, or a copy of it that holds still"
+            )
         return listed(self._path, self.status, self._digest.hexdigest())
 
 

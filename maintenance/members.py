@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, BinaryIO, NamedTuple, cast
 
 from maintenance.compression import DAMAGED, Compression
 from maintenance.encryption import SETTING, SUFFIX, require_key
@@ -16,7 +16,7 @@ from maintenance.streams import CHUNK_BYTES, HashingSource, keep_freed_memory
 from maintenance.tar import TarReader
 from retention.errors import RootUnusableError
 from retention.files import printable
-from retention.rooted import FILE, Descent, open_root
+from retention.rooted import FILE, Descent, open_plain, open_root
 from retention.scanner import DatasetScanner
 
 READERS_ERRORS = (ValueError, EncryptionError, *DAMAGED)
@@ -53,8 +53,8 @@ def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterato
     keep_freed_memory()
     path = manifest.content_path
     key = require_key() if path.name.endswith(SUFFIX) else None
-    with path.open("rb") as file, ExitStack() as opened:
-        source = HashingSource(file)
+    with open_plain(path) as file, ExitStack() as opened:
+        source = HashingSource(cast("BinaryIO", file))
         plain = opened.enter_context(key.decrypting(source)) if key else source
         stream = opened.enter_context(Compression.of(path.name).reader(plain))
         reading = _ArchiveReading(path, archive, source, cast("IO[bytes]", stream))
@@ -115,6 +115,8 @@ class _ArchiveReading:
 def _open_tree(manifest: Manifest) -> Iterator[Iterator[Member]]:
     path = manifest.content_path
     try:
+        if path.is_symlink():
+            raise VerificationError(f"{str(path)!r} is a link, and no tree of copies")
         with open_root(path) as handle, Descent(handle) as descent:
             yield _copied(DatasetScanner(path), descent)
     except RootUnusableError as error:

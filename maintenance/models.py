@@ -5,8 +5,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from maintenance.errors import ManifestError
 from maintenance.manifest import TREE_NAME, Manifest, Purpose, Strategy
@@ -186,7 +188,7 @@ class Backup(models.Model):
             total_bytes=totals.total_bytes,
             skipped_count=totals.skipped_count,
             is_partial=header.is_partial,
-            tool=header.tool,
+            tool=printable(header.tool)[:100],
             created_at=header.created_at,
         )
 
@@ -202,6 +204,12 @@ class BackupHold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner}: {self.reason}"
+
+    def clean(self) -> None:
+        """Refuse a hold that is over before it begins."""
+        super().clean()
+        if self.until is not None and not self.lasts(timezone.now()):
+            raise ValidationError({"until": "That is over already: the backup would not be held."})
 
     def lasts(self, now: datetime) -> bool:
         """Whether it has not run out."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from maintenance.backup import require_trees_possible
 from maintenance.errors import MaintenanceError
 from maintenance.manifest import Purpose
 from maintenance.models import Backup, current_keeping
@@ -117,6 +118,7 @@ def preview_files(
 ) -> dict[str, Any]:
     """Return the same of SPEC E4; what the globs leave out of the backup is no candidate."""
     roots = resolved_roots(data_root, backup_root)
+    require_trees_possible()
     scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
     chosen = Globs(["**"] if include_backup_globs is None else include_backup_globs)
     scanned = left_out = 0

@@ -85,7 +85,7 @@ def _remove(row: Backup, roots: Roots, now: datetime) -> bool:
             if not any(backup_names(roots.backup)):
                 _keep(row, "nothing is in its root: is that mounted?")
                 return False
-        elif not _is_what_its_row_says(row):
+        elif not _is_what_its_row_says(row, roots):
             return False
         try:
             _discard(row, roots, now)
@@ -108,12 +108,14 @@ def _discard(row: Backup, roots: Roots, now: datetime) -> None:
         row.save(update_fields=["state"])
 
 
-def _is_what_its_row_says(row: Backup) -> bool:
+def _is_what_its_row_says(row: Backup, roots: Roots) -> bool:
     """Ask the manifest itself: a row may be wrong, and the copy of a deleted file must stay."""
     try:
-        if Manifest.read(row.manifest_file).header.purpose == row.purpose:
+        header = Manifest.read(row.manifest_file).header
+        stated = (header.backup_id, header.purpose, row.directory)
+        if stated == (row.backup_id, row.purpose, roots.backup / row.backup_id):
             return True
-        reason = "its manifest says another purpose than its row"
+        reason = "its manifest says another id or purpose than its row, or lies elsewhere"
     except ManifestError as error:
         reason = str(error)
     _keep(row, reason)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -129,9 +129,11 @@ def _note_whole(row: Backup | None, now: datetime, **more: object) -> None:
 
 def _manifest_at(path: Path) -> Path:
     """Return the manifest that a directory, an archive or a manifest's own path stand for."""
-    for candidate in (path / MANIFEST_NAME, path.with_name(MANIFEST_NAME)):
-        if path.exists() and candidate.is_file():
-            return candidate.resolve()
+    with suppress(OSError, ValueError):  # what is no path is no backup either
+        for candidate in (path / MANIFEST_NAME, path.resolve().with_name(MANIFEST_NAME)):
+            if path.exists() and candidate.is_file():
+                return candidate.resolve()
     raise BackupNotFoundError(
-        f"{str(path)!r} is no backup: give an id from the admin, or the path of its directory"
+        f"{str(path)!r} is no backup: give an id from the admin, or the path of its directory; "
+        "`manage.py backup_rescan` finds those that the database does not know"
     )

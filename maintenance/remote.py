@@ -41,14 +41,27 @@ class Remote:
 
     def backup_ids(self) -> list[str]:
         """Return the ids of the backups that are there whole, in the order of their chain."""
+        ids = sorted(self.begun_ids())
         with _told("be listed"):
-            if not self._store.exists(self._root):
-                return []
+            return [name for name in ids if self._store.exists(self._of(name, MANIFEST_NAME))]
+
+    def begun_ids(self) -> set[str]:
+        """Return the ids of the backups of which something is there, in one look."""
+        with _told("be listed"):
             self._store.invalidate_cache()
+            if not self._store.exists(self._root):
+                return set()
             paths = self._store.ls(self._root, detail=False)
             names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
-            ids = sorted(name for name in names if BACKUP_ID.fullmatch(name))
-            return [name for name in ids if self._store.exists(self._of(name, MANIFEST_NAME))]
+            return {name for name in names if BACKUP_ID.fullmatch(name)}
+
+    def require_apart(self, backup_root: Path) -> None:
+        """Raise RemoteError if the place is the backup root itself, or lies in it."""
+        place = Path(self._root).resolve() if self._is_a_disk else None
+        if place is not None and backup_root in (place, *place.parents):
+            raise RemoteError(
+                f"{SETTING} leads into the backup root {str(backup_root)!r}: name another place"
+            )
 
     def put(self, manifest: Manifest) -> int:
         """Copy a backup there; return how many bytes that took. What is there already is kept."""
@@ -58,13 +71,12 @@ class Remote:
             archive = manifest.totals.stored.archive
             if archive is not None:
                 there = self._of(backup_id, archive.name)
-                sent = self._send(manifest.content_path, there, archive.sha256)
+                sent = self._send(manifest.content_path, there, archive.sha256, trusting=False)
                 progress.advance(manifest.totals.total_bytes)
             else:
                 sent = self._put_tree(manifest)
-            return sent + self._send(
-                manifest.path, self._of(backup_id, MANIFEST_NAME), manifest.sha256
-            )
+            there = self._of(backup_id, MANIFEST_NAME)
+            return sent + self._send(manifest.path, there, manifest.sha256, trusting=False)
 
     def fetch(self, backup_id: str, backup_root: Path) -> Path:
         """Bring a backup back, whole or not at all; return its directory, still to be verified."""
@@ -109,10 +121,16 @@ class Remote:
         finally:
             os.close(root)
 
-    def _send(self, file: Path, there: str, sha256: str) -> int:
-        """Send a file that is not there yet, and read it back; return how many bytes that were."""
+    def _send(self, file: Path, there: str, sha256: str, *, trusting: bool = True) -> int:
+        """Send a file that is not there yet, and read it back; return how many bytes that were.
+
+        What is there is believed by its size if one is `trusting`, else by its bytes.
+        """
         if self._store.exists(there) and self._store.size(there) == file.stat().st_size:
-            return 0
+            with suppress(RemoteError):
+                if not trusting:
+                    self._require_whole(there, sha256, file)
+                return 0
         arriving = f"{there}.{secrets.token_hex(4)}{ARRIVING}"  # others may be sending it as well
         self._make_place_for(there)
         try:

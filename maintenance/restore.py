@@ -14,7 +14,7 @@ from pathlib import Path
 
 from maintenance import progress
 from maintenance.durable import make_directory
-from maintenance.errors import BackupUnreadableError, RestoreError
+from maintenance.errors import BackupUnreadableError, RestoreError, remedy_of
 from maintenance.manifest import Manifest
 from maintenance.members import Member, open_members
 from maintenance.target import Restored, Target
@@ -78,7 +78,7 @@ def _write(
         except OSError as error:
             raise RestoreError(
                 f"{str(target_root)!r} took {target.report.files} files, then no more "
-                f"({error.strerror or error}): make room or check the disk, then restore again"
+                f"({error.strerror or error}): {remedy_of(error)}, then restore again"
             ) from error
     return target.report
 
@@ -112,7 +112,7 @@ def _require_apart(manifest: Manifest, target: Path) -> None:
     """A file that is restored among the backups would lie in their way."""
     backups = manifest.path.resolve().parent.parent
     place = Path(os.path.realpath(target))
-    if place == backups or backups in place.parents:
+    if any(above.exists() and above.samefile(backups) for above in (place, *place.parents)):
         raise RestoreError(
             f"{str(target)!r} is inside the backup root {str(backups)!r}: restore to elsewhere"
         )

@@ -24,6 +24,8 @@ A_DIRECTORY = "is a directory: only files are replaced"
 IN_THE_WAY = "a link or a file stands where its directory would be"
 NEW_DIRECTORY = 0o777  # but for the umask: rights of directories are in no manifest
 NO_DIRECTORY = {errno.ENOTDIR, errno.ELOOP}
+NO_SUCH_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 
 
 @dataclass
@@ -78,6 +80,8 @@ class Target:
         except OSError as error:
             if error.errno in NO_DIRECTORY:
                 return IN_THE_WAY
+            if error.errno in NO_SUCH_NAME:
+                return f"cannot have this name there: {error.strerror}"
             raise
 
     def _write(self, parent: int, name: str, listed: BackedUpFile, member: Member) -> str:
@@ -99,13 +103,25 @@ class Target:
         try:
             if self._overwrite:
                 os.replace(private, name, src_dir_fd=parent, dst_dir_fd=parent)
-            else:  # a link never replaces what came there meanwhile
-                os.link(private, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+            else:
+                _name(parent, private, name)
         except FileExistsError:
             return EXISTS
         except IsADirectoryError:
             return A_DIRECTORY
         return ""
+
+
+def _name(parent: int, private: str, name: str) -> None:
+    """Give a file its name; raise FileExistsError where something has it."""
+    try:  # a link never replaces what came there meanwhile
+        os.link(private, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if _status(parent, name) is not None:  # the best that there is without links
+            raise FileExistsError(name) from error
+        os.rename(private, name, src_dir_fd=parent, dst_dir_fd=parent)
 
 
 def _is_there(parent: int, name: str, listed: BackedUpFile) -> bool:

@@ -10,7 +10,8 @@ from django.db.models import F
 
 from maintenance import copies
 from maintenance.coordinator import run_maintenance
-from maintenance.errors import MaintenanceFailedError
+from maintenance.errors import BackupNotFoundError, MaintenanceFailedError
+from maintenance.layout import BACKUP_ID
 from maintenance.models import Backup
 from maintenance.outcome import failure_in_words
 from maintenance.records import drill_named, recheck_backup, restore_named
@@ -42,6 +43,10 @@ def maintain_files() -> dict[str, Any]:
     The result counts, and names the first 20 that were kept. Raises MaintenanceFailedError.
     """
     row = current_file_retention()
+    if row.pk is None:  # by default all that is older than a week would go, decisions as well
+        raise MaintenanceFailedError(
+            "no file retention is enabled: make one in the admin, which says where, and how old"
+        )
     root = row.data_root or settings.DATASET_ROOT
     report = run_maintenance(root, settings.BACKUP_ROOT, row.as_policy(), row.backed_up)
     if report.failure:
@@ -91,6 +96,8 @@ def drill_backup(backup_id: str = "") -> dict[str, Any]:
 @shared_task
 def restore_backup(backup_id: str) -> dict[str, Any]:
     """Restore a backup to a new directory in RESTORE_ROOT, for somebody to look at."""
+    if not BACKUP_ID.fullmatch(backup_id):  # a path would lead out of RESTORE_ROOT
+        raise BackupNotFoundError(f"{backup_id!r} is no id of a backup")
     now = datetime.now(UTC)
     target = Path(settings.RESTORE_ROOT) / f"{backup_id}-{now:%Y%m%dT%H%M%SZ}"
     restored = restore_named(backup_id, target, now=now).restored

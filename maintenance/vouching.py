@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from maintenance.errors import ManifestError
 from maintenance.manifest import Manifest
 from retention.files import BackedUpFile, FoundFile
 from retention.policies import ns_since_epoch
@@ -49,6 +50,8 @@ class Voucher(Listing):
 @contextmanager
 def open_voucher(manifest: Manifest) -> Iterator[Voucher]:
     """Yield the voucher of a tree; raise ManifestError, RootUnusableError."""
+    if manifest.content_path.is_symlink():
+        raise ManifestError(f"{str(manifest.content_path)!r} is a link, and no tree of copies")
     with open_root(manifest.content_path) as handle, Descent(handle) as tree:
         yield Voucher(manifest, tree)
 

@@ -20,7 +20,7 @@ class Globs:
     def __init__(self, patterns: Sequence[str]) -> None:
         for pattern in patterns:
             _check(pattern)
-        self._matcher = glob.compile(list(patterns), flags=FLAGS)
+        self._matcher = glob.compile(list(patterns), flags=FLAGS, limit=0)
 
     def match(self, relative_path: str) -> bool:
         """Return whether one of the patterns is of this path."""

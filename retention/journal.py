@@ -1,5 +1,6 @@
 """Writes down every deletion before it happens, and settles what a crash left open."""
 
+import logging
 import os
 import stat
 from collections.abc import Collection, Sequence
@@ -9,10 +10,13 @@ from pathlib import Path
 
 from django.db import transaction
 
+from retention.errors import PathEscapeError
 from retention.files import BackedUpFile, FoundFile, from_printable, printable
 from retention.models import Deletion
 from retention.removal import put_back
-from retention.rooted import open_parent, open_root
+from retention.rooted import open_parent, open_root, require_plain
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,30 @@ def settle_deletions(root: Path, *, at: datetime) -> list[str]:
     Call it only while holding the root's lock.
     """
     rows = list(Deletion.objects.filter(root=printable(str(root)), deleted_at=None))
-    if not rows:
+    if not rows or not _holds_anything(root):  # a disk that is not mounted tells nothing
         return []
     with open_root(root) as handle:
+        rows = [row for row in rows if _is_readable(row)]
         for row in rows:
             put_back(handle, from_printable(row.path))
         present = {row.path for row in rows if _is_present(handle, row)}
     conclude_deletions(rows, kept_paths=[from_printable(path) for path in present], at=at)
     return [from_printable(row.path) for row in rows if row.path not in present]
+
+
+def _holds_anything(root: Path) -> bool:
+    with open_root(root) as handle, os.scandir(handle) as entries:
+        return any(True for _ in entries)
+
+
+def _is_readable(row: Deletion) -> bool:
+    """Pass over what somebody else wrote into the journal: one bad row stops nothing."""
+    try:
+        require_plain(from_printable(row.path))
+    except (ValueError, PathEscapeError) as error:
+        log.warning("deletion_unreadable", extra={"row": row.pk, "reason": str(error)})
+        return False
+    return True
 
 
 def _is_present(root_handle: int, row: Deletion) -> bool:

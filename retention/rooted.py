@@ -1,10 +1,12 @@
 """Opens files by their path below a directory handle: no symbolic link followed, no way out."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from retention.errors import PathEscapeError, RootUnusableError
 
@@ -139,6 +141,20 @@ def open_file(parent_handle: int, name: str) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a regular file of our own for reading; raise OSError, also where it is none."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def require_plain(path: str) -> None:
+    """Raise PathEscapeError for what is no plain path below a root."""
+    _components(path)
 
 
 def _components(path: str) -> list[str]:

@@ -4,7 +4,8 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,10 +20,15 @@ from maintenance.manifest.values import (
     Totals,
 )
 from retention.files import BackedUpFile, FoundFile
+from retention.rooted import open_plain
 
 T = TypeVar("T")
+LONGEST = 1 << 20  # of a line: what is longer is cut, and no JSON then
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE = re.compile(rb'\{"kind":"file","path":"(?:[^"\\]|\\.)*+","size":(\d{1,20}),')
+MOST = 1 << 63
+ID = 1 << 32
+SECOND = 10**9
 _decode = json.JSONDecoder().raw_decode  # `decode` looks for spaces around it, as long again
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
@@ -72,8 +78,8 @@ class Line(NamedTuple):
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of the file at `path`; raise ManifestError if it is unreadable."""
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
+        with open_plain(path) as file:
+            for number, raw in enumerate(iter(partial(file.readline, LONGEST), b""), start=1):
                 yield Line(path, number, raw)
     except OSError as error:
         raise _unread(path, error) from error
@@ -114,9 +120,9 @@ def as_header(fields: Mapping[str, Any]) -> Header:
         strategy=Strategy(fields["strategy"]),
         purpose=Purpose(fields["purpose"]),
         tool=_text(fields["tool"]),
-        previous_id=fields["previous_id"],
-        previous_sha256=fields["previous_sha256"],
-        base_id=fields.get("base_id"),
+        previous_id=_text_or_none(fields["previous_id"]),
+        previous_sha256=_text_or_none(fields["previous_sha256"]),
+        base_id=_text_or_none(fields.get("base_id")),
         generation=_count(fields.get("generation", 0)),
         is_partial=fields.get("partial", False) is True,
     )
@@ -130,8 +136,8 @@ def as_file(fields: Mapping[str, Any]) -> BackedUpFile:
     # In one go: there are as many lines as files.
     if not type(size) is type(inode) is type(mode) is type(mtime_ns) is type(ctime_ns or 0) is int:
         raise TypeError("a number is none")
-    if size < 0 or inode < 0 or mode < 0:
-        raise ValueError("a number is below 0")
+    if not (0 <= size < MOST and inode >= 0 and mode >= 0 and abs(mtime_ns) < MOST * SECOND):
+        raise ValueError("a number is below 0, or beyond what files have")
     return BackedUpFile(
         FoundFile(_text(fields["path"]), size, mtime_ns, inode),
         _sha256(fields["sha256"]),
@@ -176,7 +182,7 @@ def _as_archive(archive: Mapping[str, Any]) -> ArchiveFacts:
 
 def _owner(value: Any) -> tuple[int, int]:
     user, group = value
-    if not type(user) is type(group) is int or user < 0 or group < 0:
+    if not type(user) is type(group) is int or not 0 <= min(user, group) <= max(user, group) < ID:
         raise ValueError(f"{value!r} is no owner")
     return user, group
 
@@ -187,11 +193,18 @@ def _text(value: object) -> str:
     return value
 
 
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
 def _instant(value: object) -> datetime:
     instant = datetime.fromisoformat(_text(value))
     if instant.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone")
-    return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is beyond all calendars") from error
 
 
 def _whole(value: object) -> int:
@@ -201,8 +214,8 @@ def _whole(value: object) -> int:
 
 
 def _count(value: object) -> int:
-    if _whole(value) < 0:
-        raise ValueError(f"{value!r} is below 0")
+    if not 0 <= _whole(value) < MOST:
+        raise ValueError(f"{value!r} is below 0, or beyond {MOST}")
     return _whole(value)
 
 

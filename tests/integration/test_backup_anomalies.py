@@ -5,7 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from maintenance import anomaly
@@ -139,6 +139,31 @@ def test_it_is_accepted_in_the_admin(roots: Roots, admin_client: Client) -> None
     backup.refresh_from_db()
     assert backup.is_intact
     assert AuditEntry.objects.get(action="accept_backup").actor == "admin"
+
+
+def test_an_odd_snapshot_stops_every_cleanup_of_its_dataset(roots: Roots) -> None:
+    for _ in range(3):
+        back_up(roots)
+    drop(roots, 15)
+    old = put(roots, "raw/old", b"0123456789", days_old=9)
+    told = StringIO()
+    where = ["--dataset-root", str(roots.dataset), "--backup-root", str(roots.backup)]
+    with pytest.raises(CommandError, match=r"is suspect \(.* files where the last 3 had 20"):
+        call_command("backup", *where, stdout=told)
+    assert ", suspect; " in told.getvalue()
+    odd = Backup.objects.get(state="suspect")
+    for path in ("dataset", "files"):
+        with pytest.raises(CommandError, match=f"nothing was deleted: {odd.backup_id} is suspect"):
+            call_command("maintain", "--path", path, *where)
+    assert old.exists()
+    told = StringIO()
+    call_command("verify_backup", odd.backup_id, stdout=told)
+    assert f"verify_backup {odd.backup_id} --accept" in told.getvalue()
+    told = StringIO()
+    call_command("verify_backup", odd.backup_id, "--accept", stdout=told)
+    assert told.getvalue().strip().endswith("and accepted")
+    call_command("maintain", "--path", "dataset", *where)
+    assert not old.exists()
 
 
 def test_an_odd_snapshot_is_followed_by_the_next_no_sooner_than_any(roots: Roots) -> None:

@@ -132,7 +132,8 @@ def test_a_copy_that_is_not_whole_is_none(roots: Roots, settings: Any, tmp_path:
         told("fetch_backup", backup.backup_id)
     assert not backup.directory.exists()
     (there / "manifest.jsonl").unlink()
-    assert told("fetch_backup") == ""
+    with pytest.raises(CommandError, match="no backup is at file://"):
+        told("fetch_backup")
     with pytest.raises(CommandError, match=r"no backup .* is among the copies"):
         told("fetch_backup", backup.backup_id)
 
@@ -217,10 +218,44 @@ def test_what_was_sent_but_not_read_back_is_no_copy(
         patch.setattr(Remote, "_chunks", killed)
         with pytest.raises(KeyboardInterrupt):
             told("copy_backups")
-    assert told("fetch_backup") == ""
+    with pytest.raises(CommandError, match="no backup is at file://"):
+        told("fetch_backup")
     assert told("copy_backups").startswith("1 copied, ")
     shutil.rmtree(backup.directory)
     assert "is back and verified" in told("fetch_backup", backup.backup_id)
+
+
+def test_another_place_gets_what_the_one_before_had(
+    roots: Roots, settings: Any, tmp_path: Path
+) -> None:
+    for place in ("one", "two"):
+        settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/{place}"
+        if place == "one":
+            back_up(roots, Strategy.ARCHIVE)
+        assert told("copy_backups").startswith("1 copied, ")
+        assert told("copy_backups") == "0 copied, 0 bytes sent"
+    shutil.rmtree(tmp_path / "two")
+    assert told("copy_backups").startswith("1 copied, ")
+
+
+def test_other_bytes_of_the_same_size_are_no_copy(
+    roots: Roots, settings: Any, tmp_path: Path
+) -> None:
+    settings.OPS_BACKUP_COPY_URL = f"file://{tmp_path}/elsewhere"
+    backup = back_up(roots, Strategy.ARCHIVE)
+    there = tmp_path / "elsewhere" / backup.backup_id
+    there.mkdir(parents=True)
+    (there / backup.archive_name).write_bytes(b"?" * backup.stored_bytes)
+    tasks.copy_backups()
+    shutil.rmtree(backup.directory)
+    assert "is back and verified" in told("fetch_backup", backup.backup_id)
+
+
+def test_the_backup_root_is_no_place_for_copies(roots: Roots, settings: Any) -> None:
+    settings.OPS_BACKUP_COPY_URL = f"file://{roots.backup}"
+    back_up(roots, Strategy.ARCHIVE)
+    with pytest.raises(CommandError, match="leads into the backup root"):
+        told("copy_backups")
 
 
 def test_what_does_not_arrive_as_it_is_is_sent_again(

@@ -1,7 +1,10 @@
 """The manifests are enough to rebuild the rows, and their chain shows what is gone or rewritten."""
 
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -166,6 +169,65 @@ def test_one_that_is_gone_with_its_row_is_told(
     assert list(told["gone"]) == [third.backup_id]
     assert second.backup_id in told["gone"][third.backup_id]
     assert first.backup_id in told["known"]
+
+
+def forged(backup: Backup, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """Write a manifest that adds up, with another head and end, and forget its row."""
+    first, *files, last = map(json.loads, backup.manifest_file.read_bytes().splitlines())
+    change(first, last)
+    lines = b"".join(json.dumps(line).encode() + b"\n" for line in (first, *files))
+    last["lines_sha256"] = hashlib.sha256(lines).hexdigest()
+    backup.manifest_file.write_bytes(lines + json.dumps(last).encode() + b"\n")
+    Backup.objects.filter(pk=backup.pk).delete()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head, _: head.update(previous_id=["a"]),
+        lambda head, _: head.update(created_at="9999-12-31T23:59:59-14:00"),
+        lambda head, _: head.update(generation=10**30),
+        lambda head, _: head.update(backup_id="000077-20260101T000000Z-abcdef"),
+        lambda _, end: end.update(changed=10**30),
+        lambda _, end: end["archive"].update(size=10**30),
+        lambda _, end: end["archive"].update(name="../../etc/passwd"),
+    ],
+)
+def test_one_manifest_that_is_nonsense_hides_no_other(
+    roots: Roots,
+    backups: list[Backup],
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any], dict[str, Any]], object],
+) -> None:
+    first, second, third = backups
+    forged(first, change)
+    Backup.objects.all().delete()
+    told = rescan(roots, capsys, well=False)
+    assert told["added"] == [second.backup_id, third.backup_id]
+    assert list(told["damaged"]) == [first.backup_id]
+
+
+def test_what_no_database_takes_as_it_is_is_taken_in_words(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged(backups[2], lambda head, _: head.update(tool="\udcff" * 200))
+    told = rescan(roots, capsys, well=True)
+    assert told["added"] == [backups[2].backup_id]
+
+
+@pytest.mark.parametrize("where", ["manifest", "archive"])
+def test_what_is_no_file_holds_nobody_up(
+    roots: Roots, backups: list[Backup], capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    first, *_ = backups
+    name = MANIFEST_NAME if where == "manifest" else first.archive_name
+    (first.directory / name).unlink()
+    os.mkfifo(first.directory / name)
+    (roots.backup / ("9" * 30 + first.backup_id[6:])).mkdir()
+    Backup.objects.all().delete()
+    told = rescan(roots, capsys, well=False)
+    assert len(told["added"]) == 2
+    assert "it is no file" in told["damaged"][first.backup_id]
 
 
 def test_a_root_at_work_and_one_that_is_none_are_refused(roots: Roots) -> None:

@@ -170,6 +170,13 @@ def test_what_is_in_the_tree_besides_the_copies_is_told(first: Backup) -> None:
         verify_backup(first.manifest_file)
 
 
+def test_a_tree_that_is_a_link_holds_nothing(roots: Roots, first: Backup) -> None:
+    shutil.rmtree(first.directory / "files")
+    (first.directory / "files").symlink_to(roots.dataset)
+    with pytest.raises(VerificationError, match="is a link, and no tree of copies"):
+        verify_backup(first.manifest_file)
+
+
 @pytest.mark.parametrize("missing", ["big", "."])
 def test_a_tree_that_lacks_something_does_not_verify(first: Backup, missing: str) -> None:
     place = copy_of(first, missing)

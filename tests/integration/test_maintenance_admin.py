@@ -123,6 +123,9 @@ def test_only_who_may_change_backups_may_have_them_restored(
     done(client, "restore_to_scratch", backup)
     assert not Run.objects.exists()
     assert client.get("/admin/maintenance/backup/preview/").status_code == 200
+    nobody = django_user_model.objects.create_user("nobody", password="x", is_staff=True)  # noqa: S106
+    client.force_login(nobody)
+    assert client.get("/admin/maintenance/backup/preview/").status_code == 403
 
 
 @pytest.mark.django_db

@@ -13,9 +13,14 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from maintenance import vouching
+from maintenance import tasks, vouching
 from maintenance.coordinator import run_maintenance
-from maintenance.errors import MaintenanceFailedError, RootBusyError, RootsError
+from maintenance.errors import (
+    BackupNotFoundError,
+    MaintenanceFailedError,
+    RootBusyError,
+    RootsError,
+)
 from maintenance.layout import discard
 from maintenance.locks import unless_read
 from maintenance.manifest import Manifest
@@ -24,13 +29,16 @@ from maintenance.pruning import LET_GO, prune_backups
 from maintenance.records import recheck_backup, restore_named
 from maintenance.rescan import rescan
 from maintenance.roots import Roots
+from maintenance.runner import run_maintenance_automation
 from maintenance.snapshot import SNAPSHOT_EVERY, NoSnapshot
 from maintenance.standing import back_up_and_maintain
 from maintenance.verify import verify_backup
 from retention.errors import PolicyError
+from retention.files import BackedUpFile, FoundFile
+from retention.journal import Warrant, plan_deletions, settle_deletions
 from retention.keeping import ONLY_COPY, KeepingPolicy
 from retention.models import Deletion, FileRetention, RetentionPolicy
-from retention.policies import FileRetentionPolicy
+from retention.policies import DataRetentionPolicy, FileRetentionPolicy
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -324,6 +332,76 @@ def test_what_lies_on_a_disk_that_is_not_mounted_is_not_let_go(roots: Roots) -> 
     assert rescan(roots.backup, now=NOW).is_well
     assert present("snapshot") == [1, 3, 4]
     assert {row.state for row in Backup.objects.all()} == {"verified"}
+
+
+def test_a_row_that_points_at_another_backup_removes_nothing(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    first, last = Backup.objects.get(sequence=1), Backup.objects.get(sequence=4)
+    Backup.objects.filter(pk=first.pk).update(manifest_path=last.manifest_path)
+    prune_backups(roots, only_last(1), now=NOW)
+    assert last.directory.exists()
+    assert first.directory.exists()
+
+
+@pytest.mark.parametrize("path", ["../../etc/passwd", "a\\udzzz", "/etc/passwd", ""])
+def test_a_row_of_the_journal_that_is_nonsense_stops_nothing(roots: Roots, path: str) -> None:
+    _put(roots.dataset, "raw/a", days_old=9)
+    Deletion.objects.create(
+        root=str(roots.dataset),
+        path=path,
+        size_bytes=1,
+        sha256="0" * 64,
+        fingerprint="1:1:1",
+        backup_id="x",
+        reason="expired",
+        planned_at=NOW,
+    )
+    result = run_maintenance_automation(roots.dataset, roots.backup, DataRetentionPolicy())
+    assert result["deletion"]["deleted_files"] == 1
+
+
+def test_a_disk_that_is_not_mounted_settles_no_deletion(roots: Roots) -> None:
+    file = _put(roots.dataset, "raw/a")
+    found = FoundFile.from_status("raw/a", file.stat())
+    warrant = Warrant(backup_id="x", reason="expired", at=NOW)
+    plan_deletions([BackedUpFile(found, "0" * 64)], root=roots.dataset, warrant=warrant)
+    mounted = roots.dataset.rename(roots.dataset.parent / "mounted")
+    roots.dataset.mkdir()
+    assert settle_deletions(roots.dataset, at=NOW) == []
+    roots.dataset.rmdir()
+    mounted.rename(roots.dataset)
+    assert settle_deletions(roots.dataset, at=NOW) == []
+    assert not Deletion.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["/etc", "../x", "", "."])
+def test_a_message_restores_by_id_alone(roots: Roots, name: str) -> None:
+    three_copies_and_an_only_copy(roots)
+    with pytest.raises(BackupNotFoundError, match="is no id of a backup"):
+        tasks.restore_backup(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "x" * 300, "a\0b"])
+def test_what_is_no_name_of_a_backup_is_told(name: str) -> None:
+    with pytest.raises(BackupNotFoundError, match="is no backup"):
+        recheck_backup(name, now=NOW)
+
+
+def test_a_hold_that_is_over_is_refused(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    over = datetime.now(UTC) - timedelta(days=1)
+    hold = BackupHold(backup=Backup.objects.all()[0], owner="ada", reason="x", until=over)
+    with pytest.raises(ValidationError, match="over already"):
+        hold.full_clean()
+
+
+def test_files_of_any_age_are_no_jobs_default(roots: Roots) -> None:
+    old = _put(roots.dataset, "decision/a", days_old=300)
+    with pytest.raises(MaintenanceFailedError, match="no file retention is enabled"):
+        tasks.maintain_files()
+    with pytest.raises(CommandError, match="name the directory with --dataset-root"):
+        call_command("maintain", "--path", "files", "--backup-root", str(roots.backup))
+    assert old.exists()
 
 
 def test_one_that_cannot_be_removed_does_not_stop_the_rest(

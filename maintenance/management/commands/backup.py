@@ -17,10 +17,11 @@ from maintenance.progress import shown_on_terminal
 from maintenance.roots import checked_roots
 from maintenance.snapshot import NoSnapshot, back_up_dataset
 from retention.errors import RetentionError
+from retention.files import printable
 
 
 class Command(BaseCommand):
-    """Exits 1 when no backup could be made; that nothing changed since the last is none."""
+    """Exits 1 when no backup could be made, or a suspect one; 0 where nothing has changed."""
 
     help = "Copy the whole dataset and verify the copy, unless the last copy is what is there now."
 
@@ -59,6 +60,8 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps({"code": error.code, "error": str(error)}))
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps(_as_json(made)) if options["json"] else _in_words(made))
+        if isinstance(made, Backup) and made.anomaly:
+            raise CommandError(made.suspicion)
 
 
 def _as_json(made: Backup | NoSnapshot) -> dict[str, Any]:
@@ -72,6 +75,8 @@ def _as_json(made: Backup | NoSnapshot) -> dict[str, Any]:
         "stored_bytes": made.stored_bytes,
         "archive_sha256": made.archive_sha256,
         "skipped": made.skipped_count,
+        "state": made.state,
+        "anomaly": made.anomaly,
     }
 
 
@@ -81,6 +86,6 @@ def _in_words(made: Backup | NoSnapshot) -> str:
     what = "an archive of" if made.archive_name else "a tree that took"
     return (
         f"{made.backup_id}: {made.file_count} files, {made.total_bytes} bytes in {what} "
-        f"{made.stored_bytes}, verified; {made.skipped_count} were no files and are listed in "
-        f"{made.manifest_file}"
+        f"{made.stored_bytes}, {made.state}; {made.skipped_count} were no files and are listed in "
+        f"{printable(str(made.manifest_file))}"
     )

@@ -35,6 +35,8 @@ class Command(BaseCommand):
         try:
             if options["backup"] is None:
                 ids = current_remote().backup_ids()
+                if not ids:
+                    raise CommandError(f"no backup is at {settings.OPS_BACKUP_COPY_URL}")
                 self.stdout.write(json.dumps(ids) if options["json"] else "\n".join(ids))
                 return
             make_directory(root)

@@ -83,6 +83,11 @@ class Command(BaseCommand):
 
     def _maintain_files(self, *roots: str, dry_run: bool) -> tuple[Any, list[str], str]:
         row = current_file_retention()
+        if row.pk is None and not roots[0]:
+            raise CommandError(
+                "no file retention is enabled, so name the directory with --dataset-root: what is "
+                "older than 7 days would go, whatever it is"
+            )
         places = roots[0] or row.data_root or settings.DATASET_ROOT, roots[1]
         if dry_run:
             now = datetime.now(UTC)

@@ -32,7 +32,8 @@ class Command(BaseCommand):
         try:
             with shown_on_terminal():
                 manifest = recheck_backup(options["backup"], now=datetime.now(UTC))
-            if options["accept"] and (row := named_backup(options["backup"]).row) is not None:
+            row = named_backup(options["backup"]).row
+            if options["accept"] and row is not None:
                 accept_backup(row, Operator(actor="command line", door="command"))
         except MaintenanceError as error:
             if options["json"]:
@@ -40,7 +41,12 @@ class Command(BaseCommand):
                     json.dumps({"verified": False, "code": error.code, "error": str(error)})
                 )
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(_verdict(manifest)) if options["json"] else _line(manifest))
+        suspicion = row.suspicion if row else ""
+        told = {**_verdict(manifest), "suspicion": suspicion}
+        line = _line(manifest) + (", and accepted" if options["accept"] and row else "")
+        self.stdout.write(json.dumps(told) if options["json"] else line)
+        if suspicion and not options["json"]:
+            self.stdout.write(suspicion)
 
 
 def _verdict(manifest: Manifest) -> dict[str, Any]:
