@@ -25,6 +25,7 @@ BOOTSTRAP = CHECKOUT / ".bootstrap"
 OLDEST_PYTHON = (3, 11)
 STARTED_BY_UV = "MANAGE_PY_STARTED_BY_UV"  # set on the way round, so that there is only one
 REFUSED = 2
+INTERRUPTED = 130  # as a shell tells it
 
 
 def main(arguments: list[str]) -> None:
@@ -141,7 +142,12 @@ def run_django(arguments: list[str]) -> None:
     from django.db import OperationalError  # noqa: PLC0415
 
     try:
+        if arguments[:1] == ["migrate"]:
+            make_data_directory()
         execute_from_command_line([sys.argv[0], *arguments])
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise SystemExit(INTERRUPTED) from None
     except ImproperlyConfigured as error:
         refuse(str(error))
     except OperationalError as error:
@@ -151,6 +157,14 @@ def run_django(arguments: list[str]) -> None:
             f"the database {database_in_words()} refuses ({' '.join(str(error).split())}): check "
             "DATABASE_URL and OPS_DATA_DIR, and run `manage.py migrate`"
         )
+
+
+def make_data_directory() -> None:
+    """Make the place of a private SQLite, which `migrate` needs and `up` may never have made."""
+    from django.conf import settings  # noqa: PLC0415
+
+    if Path(settings.DATABASES["default"]["NAME"]).parent == settings.OPS_DATA_DIR:
+        settings.OPS_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def database_in_words() -> str:

@@ -94,6 +94,9 @@ class Backup(models.Model):
     created_at = models.DateTimeField(db_index=True)
     verified_at = models.DateTimeField(null=True)
     drilled_at = models.DateTimeField(null=True, help_text="When it was last restored as a drill.")
+    due_since = models.DateTimeField(
+        null=True, help_text="When the days of an only copy were first found to have passed."
+    )
     copied_at = models.DateTimeField(null=True, help_text="When a copy elsewhere was read back.")
     drill_seconds = models.FloatField(null=True, help_text="How long that took.")
 

@@ -13,7 +13,7 @@ from maintenance.errors import ManifestError
 from maintenance.layout import backup_names, discard
 from maintenance.locks import unless_read
 from maintenance.manifest import Manifest, Purpose
-from maintenance.models import Backup, BackupHold
+from maintenance.models import Backup, BackupHold, BackupQuerySet
 from maintenance.roots import Roots
 from retention.files import BackedUpFile, FoundFile
 from retention.journal import Warrant, conclude_deletions, plan_deletions, settle_deletions
@@ -29,8 +29,18 @@ def prune_backups(roots: Roots, policy: KeepingPolicy, *, now: datetime) -> list
     Each leaves a Deletion. The caller holds the lock of the roots.
     """
     _settle(roots, now)
+    _note_what_is_due(roots, policy, now)
     going = [row for row, judgement in judged_backups(roots, policy, now=now) if judgement.goes]
     return [row for row in going if _remove(row, roots, now)]
+
+
+def _note_what_is_due(roots: Roots, policy: KeepingPolicy, now: datetime) -> None:
+    """Keep since when each only copy is due; a clock that was set back begins anew."""
+    for row in _backups(roots).filter(purpose=Purpose.EXPIRED):
+        is_due = policy.is_long_ago(_facts_of(row, now), now)
+        known = row.due_since is not None and row.due_since <= now
+        if is_due != known:
+            row.note(due_since=now if is_due else None)
 
 
 def judged_backups(
@@ -40,19 +50,18 @@ def judged_backups(
 
     The rules hold for archives, for trees and for trees of a part each: none stands for another.
     """
-    rows = {
-        row.backup_id: row
-        for row in Backup.objects.below(roots.backup)
-        .of(roots.dataset)
-        .present()
-        .prefetch_related("holds")
-    }
+    rows = {row.backup_id: row for row in _backups(roots)}
     kinds: dict[tuple[str, bool], list[StoredBackup]] = defaultdict(list)
     for row in rows.values():
         kinds[row.strategy, row.is_partial].append(_facts_of(row, now))
     judged = [one for kind in kinds.values() for one in policy.judge(kind, now=now)]
     judged.sort(key=lambda judgement: judgement.backup.sequence, reverse=True)
     return [(rows[judgement.backup.backup_id], judgement) for judgement in judged]
+
+
+def _backups(roots: Roots) -> BackupQuerySet:
+    below = Backup.objects.below(roots.backup).of(roots.dataset)
+    return below.present().prefetch_related("holds")
 
 
 def _facts_of(row: Backup, now: datetime) -> StoredBackup:
@@ -63,6 +72,7 @@ def _facts_of(row: Backup, now: datetime) -> StoredBackup:
         created_at=row.created_at,
         intact=row.is_intact,
         only_copy=row.purpose == Purpose.EXPIRED,
+        due_since=row.due_since,
         held="; ".join(held),
     )
 

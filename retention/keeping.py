@@ -9,6 +9,8 @@ from retention.policies import MOST_DAYS
 
 MOST_KEPT = 100_000
 ONLY_COPY = "only copy of what was deleted"
+A_DAY_MORE = "only copy of what was deleted, and due for less than a day"
+GRACE = timedelta(days=1)  # a clock that jumped is seen meanwhile
 DAMAGED = "not intact, and no intact one is in its place"
 
 
@@ -16,8 +18,8 @@ DAMAGED = "not intact, and no intact one is in its place"
 class StoredBackup:
     """What the rules look at. `intact`: verified, and its files are in place.
 
-    `only_copy`: it holds deleted files, and is no copy of a dataset. `held`: who forbids to remove
-    it, and why; '' if nobody does.
+    `only_copy`: it holds deleted files, and is no copy of a dataset; `due_since` is when a look
+    first found its days passed. `held`: who forbids to remove it, and why; '' if nobody does.
     """
 
     backup_id: str
@@ -25,6 +27,7 @@ class StoredBackup:
     created_at: datetime
     intact: bool
     only_copy: bool = False
+    due_since: datetime | None = None
     held: str = ""
 
 
@@ -47,7 +50,8 @@ class KeepingPolicy:
 
     A span counts if it has a copy, as restic counts them; days are those of UTC. The newest
     `minimum` stay whatever the other rules and the clock say. What holds deleted files goes by
-    `deleted_copies_days` alone; None is never. Raises PolicyError.
+    `deleted_copies_days` alone, and a day after it was first found due; None is never. Raises
+    PolicyError.
     """
 
     last: int = 24
@@ -78,8 +82,10 @@ class KeepingPolicy:
         reasons = self._reasons([copy for copy in copies if copy.intact], now)
         for backup in newest_first:
             reasons.setdefault(backup.backup_id, [])
-            if backup.only_copy and not self._is_long_ago(backup, now):
+            if backup.only_copy and not self.is_long_ago(backup, now):
                 reasons[backup.backup_id].append(ONLY_COPY)
+            elif backup.only_copy and not _is_due_for_a_day(backup, now):
+                reasons[backup.backup_id].append(A_DAY_MORE)
             if backup.held:
                 reasons[backup.backup_id].append(f"held by {backup.held}")
         for backup in copies:
@@ -113,7 +119,8 @@ class KeepingPolicy:
             (self.yearly, "yearly", lambda copy: _day(copy).year),
         ]
 
-    def _is_long_ago(self, backup: StoredBackup, now: datetime) -> bool:
+    def is_long_ago(self, backup: StoredBackup, now: datetime) -> bool:
+        """Whether the days of an only copy have passed, as the clock says now."""
         days = self.deleted_copies_days
         return days is not None and now - backup.created_at > timedelta(days=days)
 
@@ -129,6 +136,10 @@ class KeepingPolicy:
             if len(spans) < count and span_of(damaged) not in {span_of(copy) for copy in intact}:
                 return True
         return False
+
+
+def _is_due_for_a_day(backup: StoredBackup, now: datetime) -> bool:
+    return backup.due_since is not None and now - backup.due_since >= GRACE
 
 
 def _day(copy: StoredBackup) -> datetime:

@@ -305,6 +305,17 @@ def test_what_is_being_removed_is_not_read(roots: Roots) -> None:
     assert first.state == Backup.State.VERIFIED
 
 
+def test_a_clock_that_jumps_and_comes_back_costs_no_only_copy(roots: Roots) -> None:
+    three_copies_and_an_only_copy(roots)
+    made = Backup.objects.get(purpose="expired").created_at
+    policy = only_last(1, deleted_copies_days=30)
+    for days in (400, 1, 2, 31.5):  # a year ahead, back, and then as it should be
+        prune_backups(roots, policy, now=made + timedelta(days=days))
+        assert present("expired") == [2]
+    prune_backups(roots, policy, now=made + timedelta(days=32.5))
+    assert present("expired") == []
+
+
 def test_a_tree_of_a_part_takes_no_copys_place(roots: Roots) -> None:
     _put(roots.dataset, "raw/a")
     _put(roots.dataset, "logs/a", days_old=1)
@@ -426,7 +437,9 @@ def test_only_copies_go_when_their_own_days_have_passed(roots: Roots) -> None:
     policy = only_last(1, deleted_copies_days=30)
     prune_backups(roots, policy, now=made + timedelta(days=30))
     assert present("expired") == [2]
-    removed = prune_backups(roots, policy, now=made + timedelta(days=31))
+    prune_backups(roots, policy, now=made + timedelta(days=31))
+    assert present("expired") == [2]
+    removed = prune_backups(roots, policy, now=made + timedelta(days=32))
     assert present("expired") == []
     assert not removed[0].directory.exists()
 

@@ -27,6 +27,7 @@ def backup_lists(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[StoredBa
             created_at=draw(ANY_TIME),
             intact=draw(st.booleans()),
             only_copy=draw(st.booleans()),
+            due_since=draw(st.none() | ANY_TIME),
             held=draw(st.sampled_from(["", "", "", "ada: audit"])),
         )
         for number in range(draw(st.integers(min_value=0, max_value=40)))
@@ -63,6 +64,8 @@ def test_what_alone_holds_deleted_files_goes_by_its_own_rule_only(
         if one.goes and one.backup.only_copy:
             assert policy.deleted_copies_days is not None
             assert now - one.backup.created_at > timedelta(days=policy.deleted_copies_days)
+            assert one.backup.due_since is not None
+            assert now - one.backup.due_since >= timedelta(days=1)
 
 
 @given(backups=backup_lists(), policy=policies, now=ANY_TIME)

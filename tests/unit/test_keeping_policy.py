@@ -1,12 +1,13 @@
 """Which copies of a dataset stay, and what is said of each."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from retention.errors import PolicyError
-from retention.keeping import DAMAGED, ONLY_COPY, KeepingPolicy, StoredBackup
+from retention.keeping import A_DAY_MORE, DAMAGED, ONLY_COPY, KeepingPolicy, StoredBackup
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 NOTHING = {"last": 0, "daily": 0, "weekly": 0, "monthly": 0, "yearly": 0}
@@ -81,7 +82,10 @@ def test_what_holds_deleted_files_goes_by_its_own_rule_and_takes_no_ones_place()
         "b4": ("minimum", "last"),
     }
     aged = KeepingPolicy(**{**NOTHING, "last": 1}, deleted_copies_days=2)
-    assert set(kept(aged, copies + archives)) == {"b9", "b8", "b7", "b4"}
+    told = kept(aged, copies + archives)
+    assert [name for name in told if told[name] == (A_DAY_MORE,)] == ["b6", "b5"]
+    since = [replace(one, due_since=one.created_at) for one in archives]
+    assert set(kept(aged, copies + since)) == {"b9", "b8", "b7", "b4"}
 
 
 def test_a_hold_names_who_wants_it() -> None:
