@@ -127,7 +127,8 @@ def make_backup(source: Source, order: BackupOrder) -> Backup:
     """Return the row of a backup of every file in `source`, verified after it was published.
 
     A file that changes while it is read makes it start over, at most three times. Raises
-    BackupError, and then nothing of it is left. The caller holds the lock of the roots.
+    BackupError, EncryptionError, ManifestError (of the tree before) and RootUnusableError, and then
+    nothing of it is left. The caller holds the lock of the roots.
     """
     attempt = 1
     while True:

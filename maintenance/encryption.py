@@ -150,7 +150,7 @@ class _Told(io.RawIOBase):
 
     def write(self, data: "bytes | bytearray | memoryview", /) -> int | None:  # type: ignore[override]  # typeshed's Buffer
         try:
-            return self._sink.write(bytes(data))  # its hash is taken a moment later
+            return self._sink.write(data)
         except OSError as error:
             self.error = error
             raise

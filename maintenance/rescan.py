@@ -63,7 +63,7 @@ def rescan(backup_root: Path, *, now: datetime) -> Rescan:
             found.damaged[name] = str(error)
         except ManifestError as error:
             found.damaged[name] = str(error)
-            _note_damage(rows.get(name), str(error))
+            _note_damage(rows.get(name), str(error), path)
     _look_for_missing(rows, {*manifests, *found.damaged}, found)
     _follow_chain(manifests, rows, found)
     return found
@@ -77,8 +77,8 @@ def _look_at(manifest: Manifest, row: Backup | None, found: Rescan, now: datetim
         _add(Backup.of(manifest, sequence=sequence_of(name)), manifest, found, now)
     elif manifest.sha256 != row.manifest_sha256:
         found.damaged[name] = REWRITTEN
-        _note_damage(row, REWRITTEN)
-    elif row.manifest_file != manifest.path and row.manifest_file.exists():
+        _note_damage(row, REWRITTEN, manifest.path)
+    elif _is_elsewhere(row, manifest.path):
         found.known.append(name)  # a copy of one that is where its row says
     elif row.manifest_file != manifest.path or row.state in TO_BE_LOOKED_AT:
         here = Backup.of(manifest, sequence=row.sequence)
@@ -95,14 +95,21 @@ def _add(row: Backup, manifest: Manifest, found: Rescan, now: datetime) -> None:
         row.state, row.verified_at, row.error = row.state_if_whole, now, ""
         found.added.append(row.backup_id)
     except (VerificationError, EncryptionError) as error:
-        row.state, row.error = Backup.State.FAILED, str(error)
         found.damaged[row.backup_id] = str(error)
+        says_nothing = isinstance(error, BackupUnreadableError | EncryptionError)
+        if row.pk is None or not says_nothing:
+            row.state, row.error = Backup.State.FAILED, str(error)
     row.save()
     log.info("backup_found", extra={"backup_id": row.backup_id, "state": row.state})
 
 
-def _note_damage(row: Backup | None, error: str) -> None:
-    if row is not None:
+def _is_elsewhere(row: Backup, path: Path) -> bool:
+    """Whether the row is about another place, where the backup still is: here is a copy of it."""
+    return row.manifest_file != path and row.manifest_file.exists()
+
+
+def _note_damage(row: Backup | None, error: str, path: Path) -> None:
+    if row is not None and not _is_elsewhere(row, path):
         Backup.objects.filter(pk=row.pk).update(state=Backup.State.FAILED, error=error)
 
 
@@ -110,7 +117,7 @@ def _look_for_missing(rows: dict[str, Backup], there: set[str], found: Rescan) -
     for name, row in rows.items():
         if name not in there and row.state != Backup.State.REMOVED:
             found.missing.append(name)
-            _note_damage(row, f"{printable(str(row.directory))!r} is not there")
+            _note_damage(row, f"{printable(str(row.directory))!r} is not there", row.manifest_file)
 
 
 def _follow_chain(manifests: dict[str, Manifest], rows: dict[str, Backup], found: Rescan) -> None:

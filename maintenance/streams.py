@@ -1,4 +1,4 @@
-"""Files that are hashed while they are written or read."""
+"""Files that are hashed while they are written or read, in pieces that are quick to pass on."""
 
 import hashlib
 import io

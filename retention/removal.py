@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import stat
+import sys
 from contextlib import suppress
 
 from retention.errors import PathEscapeError
@@ -73,6 +74,8 @@ def _keep_writers_out(handle: int) -> bool | None:
     None where somebody has it open for writing already, False where there is no lease to be had:
     on a file system without them, of a file that is another user's (fcntl(2), F_SETLEASE).
     """
+    if sys.platform != "linux":
+        return False
     try:
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # the default one would end the process
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)

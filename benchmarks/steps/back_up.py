@@ -3,7 +3,6 @@
 import resource
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from maintenance.backup import BackupOrder, make_backup
@@ -42,5 +41,4 @@ def run(dataset: str, backups: str, strategy: str) -> dict[str, Any]:
         "backup": whole - began,
         "verify": verified - whole,
         "megabytes": peak,
-        "directory": str(Path(made.directory)),
     }

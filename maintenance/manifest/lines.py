@@ -1,4 +1,4 @@
-"""Turns one line of a manifest into a value, and says what is wrong with it."""
+"""Turns one line of a manifest into a value, and back; says what is wrong with it."""
 
 import json
 import re

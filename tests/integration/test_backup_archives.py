@@ -1,5 +1,6 @@
 """One archive: written once, read back whole, and refused when it is not."""
 
+import errno
 import os
 import subprocess
 from datetime import UTC, datetime
@@ -208,6 +209,26 @@ def test_what_a_crash_left_half_done_is_swept_and_nothing_else(order: BackupOrde
     backup = _make(order)
 
     assert _names(order.roots.backup) == [".partial-notes", backup.backup_id]
+
+
+def test_what_is_flushed_along_the_way_is_flushed_and_its_failure_is_the_backups(
+    order: BackupOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (order.roots.dataset / "big").write_bytes(os.urandom(3 << 20))
+    flushed: list[int] = []
+    monkeypatch.setattr("maintenance.streams.FLUSH_BYTES", 1 << 20)
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    _make(order)
+    assert len(flushed) >= 2
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    before = _names(order.roots.backup)
+    with pytest.raises(BackupError, match="No space left on device"):
+        _make(order)
+    assert _names(order.roots.backup) == before
 
 
 def test_a_backup_root_that_takes_nothing_is_an_error_with_a_remedy(order: BackupOrder) -> None:

@@ -142,8 +142,9 @@ def test_a_copy_of_the_root_takes_nothing_from_the_rows(
     shutil.copytree(roots.backup, tmp_path / "usb")
     (tmp_path / "usb" / backups[0].backup_id / backups[0].archive_name).write_bytes(b"")
     copy = Roots(dataset=roots.dataset, backup=tmp_path / "usb")
+    (tmp_path / "usb" / backups[1].backup_id / MANIFEST_NAME).write_bytes(b"{}")
     before = rows()
-    assert set(rescan(copy, capsys, well=True)) == {"known"}
+    assert set(rescan(copy, capsys, well=False)) == {"known", "damaged"}
     with pytest.raises(CommandError):
         call_command("verify_backup", str(copy.backup / backups[0].backup_id))
     assert rows() == before
