@@ -2,18 +2,19 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from maintenance.handing_over import What, hand_over
-from maintenance.models import Backup, BackupHold, BackupKeeping
+from maintenance.models import Backup, BackupHold, BackupKeeping, current_keeping
 from maintenance.preview import gap_in_words, preview_policies
 from maintenance.records import accept_backup
 from scheduling.admin.operator import operator_of
@@ -74,7 +75,13 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         if not self.has_view_permission(request):
             raise PermissionDenied
         now = datetime.now(UTC)
-        told = preview_policies(settings.DATASET_ROOT, settings.BACKUP_ROOT, now=now)
+        asked = BackupKeeping.objects.filter(name=request.GET.get("keeping", "")).first()
+        told = preview_policies(
+            settings.DATASET_ROOT,
+            settings.BACKUP_ROOT,
+            now=now,
+            keeping=asked.as_policy if asked else current_keeping,
+        )
         paths = [
             ("Expired in the dataset", told["files"], ""),
             ("Too old by file retention", told["file_retention"], "No file retention is enabled."),
@@ -82,6 +89,7 @@ class BackupAdmin(admin.ModelAdmin[Backup]):
         context = {
             **self.admin_site.each_context(request),
             "title": "Retention preview",
+            "keeping": asked,
             "backups": told["backups"],
             "gap": gap_in_words(told["backups"]),
             "paths": paths,
@@ -146,6 +154,7 @@ class BackupKeepingAdmin(admin.ModelAdmin[BackupKeeping]):
     """Edits what the next maintenance goes by."""
 
     list_display = ("name", "enabled", "last", "daily", "weekly", "monthly", "updated_at")
+    actions = ("preview",)
     fieldsets = (
         (None, {"fields": ("name", "enabled"), "description": WHICH_COUNTS}),
         (
@@ -154,3 +163,15 @@ class BackupKeepingAdmin(admin.ModelAdmin[BackupKeeping]):
         ),
         ("Only copies of deleted files", {"fields": ("deleted_copies_days",)}),
     )
+
+    @admin.action(description="Preview what it would remove")
+    def preview(
+        self, request: HttpRequest, queryset: QuerySet[BackupKeeping]
+    ) -> HttpResponseRedirect | None:
+        """Show what would go if it were the enabled one."""
+        names = list(queryset.values_list("name", flat=True))
+        if len(names) > 1:
+            self.message_user(request, "Choose one of them: one counts at a time", messages.WARNING)
+            return None
+        page = reverse("admin:maintenance_backup_preview")
+        return HttpResponseRedirect(f"{page}?{urlencode({'keeping': names[0]})}")

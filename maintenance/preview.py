@@ -24,7 +24,13 @@ from retention.scanner import DatasetScanner
 Root = str | os.PathLike[str]
 
 
-def preview_policies(dataset_root: Root, backup_root: Root, *, now: datetime) -> dict[str, Any]:
+def preview_policies(
+    dataset_root: Root,
+    backup_root: Root,
+    *,
+    now: datetime,
+    keeping: Callable[[], KeepingPolicy | None] = current_keeping,
+) -> dict[str, Any]:
     """Return what the enabled policies would remove: `backups`, `files` and `file_retention`.
 
     The last is None while nobody has enabled one: no job goes by the default. What cannot be
@@ -33,7 +39,7 @@ def preview_policies(dataset_root: Root, backup_root: Root, *, now: datetime) ->
     by_age = current_file_retention()
     told: dict[str, Any] = {
         "backups": _or_error(
-            lambda: preview_backups(dataset_root, backup_root, current_keeping(), now=now)
+            lambda: preview_backups(dataset_root, backup_root, keeping(), now=now)
         ),
         "files": _or_error(
             lambda: preview_maintenance(dataset_root, backup_root, current_policy(), now=now)

@@ -154,6 +154,20 @@ def test_the_preview_shows_what_would_go_and_why_the_rest_stays(
 
 
 @pytest.mark.django_db
+def test_a_policy_is_previewed_before_it_counts(
+    admin_client: Client, backup: Backup, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATASET_ROOT, settings.BACKUP_ROOT = tmp_path / "data", tmp_path / "backups"
+    row = BackupKeeping.objects.create(name="a & b", enabled=False, last=0, daily=3)
+    chosen = {"action": "preview", "_selected_action": [row.pk]}
+    answer = admin_client.post("/admin/maintenance/backupkeeping/", chosen, follow=True)
+    page = answer.content.decode()
+    assert "were <em>a &amp; b</em> the policy" in page
+    assert f"{backup.backup_id}" in page
+    assert "stays: minimum, daily" in page
+
+
+@pytest.mark.django_db
 def test_the_gap_that_a_removal_would_leave_is_told(backup: Backup, tmp_path: Path) -> None:
     roots = Roots(dataset=tmp_path / "data", backup=tmp_path / "backups")
     for hours in (1, 2, 3):

@@ -481,6 +481,11 @@ def test_the_preview_says_what_goes_and_why_the_rest_stays(roots: Roots) -> None
     out = StringIO()
     call_command("retention_preview", *map(str, where), stdout=out)
     assert out.getvalue().startswith("no keeping policy is enabled: nothing is removed")
+    out = StringIO()
+    call_command("retention_preview", *map(str, where), "--keeping", "few", stdout=out)
+    assert out.getvalue().startswith("2 of 4 backups would go, ")
+    with pytest.raises(CommandError, match="no backup keeping is called 'fee'; there are: few"):
+        call_command("retention_preview", *map(str, where), "--keeping", "fee")
 
 
 def test_what_cannot_be_previewed_hides_nothing_else(roots: Roots) -> None:

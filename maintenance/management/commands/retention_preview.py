@@ -2,13 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from maintenance.models import BackupKeeping, current_keeping
 from maintenance.preview import gap_in_words, preview_policies
+from retention.keeping import KeepingPolicy
 from scheduling.table import table
 
 NOT_ENABLED = "no keeping policy is enabled: nothing is removed"
@@ -23,12 +26,16 @@ class Command(BaseCommand):
         """Declare the paths and the switch."""
         parser.add_argument("--dataset-root", default=settings.DATASET_ROOT)
         parser.add_argument("--backup-root", default=settings.BACKUP_ROOT)
+        parser.add_argument(
+            "--keeping", metavar="NAME", help="as if this backup keeping were the enabled one"
+        )
         parser.add_argument("--json", action="store_true", help="write JSON")
 
     def handle(self, **options: Any) -> None:
         """Look, and show."""
         places = options["dataset_root"], options["backup_root"]
-        told = preview_policies(*places, now=datetime.now(UTC))
+        keeping = _keeping_named(options["keeping"]) if options["keeping"] else current_keeping
+        told = preview_policies(*places, now=datetime.now(UTC), keeping=keeping)
         errors = [part["error"] for part in told.values() if part and "error" in part]
         if options["json"]:
             backups = told.pop("backups")
@@ -39,6 +46,14 @@ class Command(BaseCommand):
                     self.stdout.write(in_words(part))
         if errors:
             raise CommandError("\n".join(dict.fromkeys(errors)))
+
+
+def _keeping_named(name: str) -> Callable[[], KeepingPolicy | None]:
+    row = BackupKeeping.objects.filter(name=name).first()
+    if row is None:
+        names = ", ".join(BackupKeeping.objects.values_list("name", flat=True)) or "none"
+        raise CommandError(f"no backup keeping is called {name!r}; there are: {names}")
+    return row.as_policy
 
 
 def _backups_in_words(preview: dict[str, Any]) -> str:
