@@ -24,6 +24,7 @@ from maintenance.errors import (
     VerificationError,
 )
 from maintenance.file_report import BackupResult, Candidate, CleanupResult, MaintenanceReport
+from maintenance.holding import held_already
 from maintenance.locks import maintenance_lock
 from maintenance.manifest import Purpose, Strategy
 from maintenance.models import Backup
@@ -119,12 +120,14 @@ class _Run:
         settle_deletions(roots.dataset, at=self.now)
         scanner = DatasetScanner(roots.dataset, exclude=roots.backup)
         # Once a file is deleted on its strength, a backup is no longer one of several copies.
-        purpose = Purpose.EXPIRED if self._any_expired(scanner) else Purpose.SNAPSHOT
+        is_needed = any(True for _ in self._expired(scanner))
+        earlier = is_needed and held_already(roots, Strategy.FILE, self._expired(scanner))
+        purpose = Purpose.EXPIRED if is_needed and not earlier else Purpose.SNAPSHOT
         require_none_waits(roots)
         self.backup = self._back_up(roots, scanner, purpose)
         self.scan(roots.dataset, roots.backup)
         if self.candidates:
-            self._clean(roots, self.backup)
+            self._clean(roots, self.backup, holder=earlier or self.backup)
 
     def scan(self, data_root: Path, backup_root: Path) -> None:
         """Find the candidates; raise RootUnusableError."""
@@ -157,8 +160,10 @@ class _Run:
     def _is_expired(self, found: FoundFile) -> bool:
         return self.policy.is_expired(found.path, found.mtime_ns, now=self.now)
 
-    def _any_expired(self, scanner: DatasetScanner) -> bool:
-        return any(self._is_expired(found) and self.chosen.match(found.path) for found in scanner)
+    def _expired(self, scanner: DatasetScanner) -> Iterator[FoundFile]:
+        return (
+            found for found in scanner if self._is_expired(found) and self.chosen.match(found.path)
+        )
 
     def _back_up(self, roots: Roots, scanner: DatasetScanner, purpose: Purpose) -> Backup:
         order = BackupOrder(
@@ -172,17 +177,17 @@ class _Run:
         )
         return make_backup(ChosenByGlobs(scanner, self.chosen), order)
 
-    def _clean(self, roots: Roots, backup: Backup) -> None:
-        """Delete the candidates that the backup holds; each other one is told with its reason."""
+    def _clean(self, roots: Roots, backup: Backup, *, holder: Backup) -> None:
+        """Delete the candidates that `holder` holds; each other one is told with its reason."""
         why_left = SUSPECT
         try:
             if backup.anomaly:
                 self.error = backup.suspicion
-            elif backup.purpose != Purpose.EXPIRED:
+            elif holder.purpose != Purpose.EXPIRED:
                 why_left = CAME_LATER
             else:
                 why_left = BROKE_OFF
-                self._delete(roots, backup)
+                self._delete(roots, holder)
         except (ManifestError, VerificationError):
             why_left = SUSPECT
             raise

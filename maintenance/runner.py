@@ -11,7 +11,8 @@ from django.db import DatabaseError
 from maintenance.anomaly import require_none_waits
 from maintenance.backup import BackupOrder, ChosenFiles, make_backup
 from maintenance.compression import Compression
-from maintenance.errors import BackupError, MaintenanceError, ManifestError
+from maintenance.errors import BackupError, MaintenanceError
+from maintenance.holding import held_already
 from maintenance.locks import maintenance_lock
 from maintenance.manifest import Manifest, Purpose, Strategy
 from maintenance.models import Backup
@@ -25,7 +26,6 @@ from retention.expiry import Findings, find_expired
 from retention.files import BackedUpFile, FoundFile, Kept
 from retention.journal import Warrant, settle_deletions
 from retention.policies import DataRetentionPolicy
-from retention.rooted import Descent, open_root
 from retention.scanner import UNREADABLE, DatasetScanner
 from retention.spool import Spool
 
@@ -84,7 +84,7 @@ class _Maintenance:
             ]
             if len(spool):
                 require_none_waits(self.roots)
-                earlier = self._held_already(spool)
+                earlier = held_already(self.roots, Strategy.ARCHIVE, spool)
                 if earlier is not None and not self._is_due_again(earlier):
                     outcome.backup = earlier
                     outcome.cleanup = CleanupReport(
@@ -99,23 +99,6 @@ class _Maintenance:
             return find_expired(scanner, self.policy, now=self.now, into=spool)
         except OSError as error:
             raise _full(self.roots, error) from error
-
-    def _held_already(self, expired: Spool) -> Backup | None:
-        """Return the newest archive of deleted files if it holds all of these, unchanged.
-
-        They could not be deleted then: another archive of them at every run would fill the disk.
-        """
-        archives = Backup.objects.below(self.roots.backup).of(self.roots.dataset).verified()
-        archives = archives.filter(purpose=Purpose.EXPIRED, strategy=Strategy.ARCHIVE)
-        newest = archives.newest_first().first()
-        if newest is None or not newest.is_intact:
-            return None
-        try:
-            listing = Listing(newest.read_manifest())
-            with open_root(self.roots.dataset) as root, Descent(root) as descent:
-                return newest if all(_holds(listing, one, descent) for one in expired) else None
-        except (ManifestError, OSError):
-            return None
 
     def _is_due_again(self, earlier: Backup) -> bool:
         tried = earlier.verified_at
@@ -169,15 +152,6 @@ class _Maintenance:
                 yield file
             else:
                 kept.append(Kept(file.path, NO_LONGER_EXPIRED))
-
-
-def _holds(listing: Listing, found: FoundFile, dataset: Descent) -> bool:
-    known = listing.listed(found.path)
-    if known is None or known.found != found:
-        return False
-    parent, name = dataset.parent_of(found.path)
-    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    return status.st_ctime_ns == known.ctime_ns
 
 
 def _spool(roots: Roots) -> Spool:

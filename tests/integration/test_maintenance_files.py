@@ -91,6 +91,26 @@ def test_what_is_too_old_and_not_backed_up_makes_no_only_copy(roots: Roots) -> N
     assert (backup.purpose, backup.is_partial) == ("snapshot", True)
 
 
+def test_what_cannot_be_deleted_keeps_one_tree_and_not_one_a_run(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = put(roots, "logs/old", days_old=9)
+    with monkeypatch.context() as patch:
+        patch.setattr("retention.cleaner.delete_unchanged", lambda *_: "not deletable: stuck")
+        for _ in range(3):
+            assert skipped(maintain(roots)) == {"logs/old": "not deletable: stuck"}
+    assert [row.purpose for row in Backup.objects.order_by("sequence")] == [
+        "expired",
+        "snapshot",
+        "snapshot",
+    ]
+    assert not skipped(maintain(roots))
+    assert not old.exists()
+    assert (
+        Deletion.objects.get(path="logs/old").backup_id == Backup.objects.get(sequence=1).backup_id
+    )
+
+
 def test_the_policy_names_what_may_go(roots: Roots) -> None:
     put(roots, "a/old.log", days_old=9)
     put(roots, "a/old.txt", days_old=9)
