@@ -2,19 +2,21 @@
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from opsproject.env import CHECKOUT
+from tests.loaded_manage import LoadedManage
 from tests.servers import bare_environment
 
 GUIDE = CHECKOUT / "docs/guides/backup.md"
 BACKUP_ID = re.compile(r"\d{6}-\d{8}T\d{6}Z-[0-9a-f]{6}")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARIES = re.compile(r"archive of \d+|in \d+\.\d s| +\d+(?=  stays)")
+MANAGE = "python3 manage.py "
 THREE_WEEKS = timedelta(days=21).total_seconds()
 
 
@@ -46,27 +48,28 @@ def test_every_command_says_what_the_guide_shows(tmp_path: Path) -> None:
         "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
         "OPS_DATA_DIR": str(tmp_path / ".ops/real"),
     }
-    manage = f"{sys.executable} {CHECKOUT / 'manage.py'}"
+    with LoadedManage(tmp_path, environment) as manage:
+        walk(manage, tmp_path)
 
+
+def walk(manage: LoadedManage, place: Path) -> None:
     def run(command: str) -> str:
-        done = subprocess.run(  # noqa: S602 the guide's own words
-            command.replace("python3 manage.py", manage),
-            shell=True,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        if command.startswith(MANAGE):
+            code, said = manage.run(shlex.split(command.removeprefix(MANAGE)))
+        else:
+            done = subprocess.run(  # noqa: S602 the guide's own words
+                command, shell=True, cwd=place, stdout=subprocess.PIPE, text=True, check=False
+            )
+            code, said = done.returncode, done.stdout
+        assert code == 0, f"{command}\n{said}"
+        return said
 
-    run("python3 manage.py migrate --verbosity 0")
+    run(f"{MANAGE}migrate --verbosity 0")
     ids: dict[str, str] = {}
     for command, shown in steps():
         for documented, real in ids.items():
             command = command.replace(documented, real)  # noqa: PLW2901 the real id in its place
-        said = run(command).replace(f"{tmp_path}/", "")
+        said = run(command).replace(f"{place}/", "")
         ids |= dict(zip(BACKUP_ID.findall(shown), BACKUP_ID.findall(said), strict=True))
         for documented, real in ids.items():
             said = said.replace(real, documented)
