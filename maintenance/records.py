@@ -16,7 +16,7 @@ from maintenance.errors import (
     ManifestError,
     VerificationError,
 )
-from maintenance.layout import MANIFEST_NAME
+from maintenance.layout import MANIFEST_NAME, sequence_of
 from maintenance.locks import reading
 from maintenance.manifest import Manifest
 from maintenance.models import Backup
@@ -101,12 +101,17 @@ class NamedBackup:
 
 def named_backup(name: str) -> NamedBackup:
     """Return the backup with this id, or at this path; raise BackupNotFoundError."""
-    row = Backup.objects.filter(backup_id=name).first()
+    row = _row_of(name)
     manifest_path = row.manifest_file if row else _manifest_at(Path(name))
     if row is None:  # a copy of it elsewhere has the same id, and is not what the row is about
-        known = Backup.objects.filter(backup_id=manifest_path.parent.name).first()
+        known = _row_of(manifest_path.parent.name)
         row = known if known and known.manifest_file.resolve() == manifest_path else None
     return NamedBackup(manifest_path, row)
+
+
+def _row_of(backup_id: str) -> Backup | None:
+    """Return the row with this id; what is no id is not asked for, a database may not take it."""
+    return Backup.objects.filter(backup_id=backup_id).first() if sequence_of(backup_id) else None
 
 
 @contextmanager
