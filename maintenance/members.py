@@ -52,11 +52,15 @@ def _open_archive(manifest: Manifest, archive: ArchiveFacts) -> Iterator[Iterato
     """Behind the members the whole archive has been read, and has the hash that was stated."""
     keep_freed_memory()
     path = manifest.content_path
+    try:
+        compression = Compression.of(path.name)
+    except ValueError as error:
+        raise VerificationError(f"{str(path)!r} is no archive of ours: {error}") from error
     key = require_key() if path.name.endswith(SUFFIX) else None
     with open_plain(path) as file, ExitStack() as opened:
         source = HashingSource(cast("BinaryIO", file))
         plain = opened.enter_context(key.decrypting(source)) if key else source
-        stream = opened.enter_context(Compression.of(path.name).reader(plain))
+        stream = opened.enter_context(compression.reader(plain))
         reading = _ArchiveReading(path, archive, source, cast("IO[bytes]", stream))
         yield reading.members()
         reading.finish()

@@ -192,6 +192,7 @@ def forged(backup: Backup, change: Callable[[dict[str, Any], dict[str, Any]], ob
         lambda _, end: end.update(changed=10**30),
         lambda _, end: end["archive"].update(size=10**30),
         lambda _, end: end["archive"].update(name="../../etc/passwd"),
+        lambda _, end: end["archive"].update(name="manifest.jsonl"),
     ],
 )
 def test_one_manifest_that_is_nonsense_hides_no_other(
