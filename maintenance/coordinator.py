@@ -233,7 +233,8 @@ def _require_whole(tree: Descent, listed: BackedUpFile) -> None:
         with open_file(parent, name) as handle, os.fdopen(handle, "rb", closefd=False) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise VerificationError(
+        gone = isinstance(error, FileNotFoundError)
+        raise (VerificationError if gone else BackupUnreadableError)(
             f"{named} cannot be read: {error.strerror}", path=listed.path
         ) from error
     if sha256 != listed.sha256:

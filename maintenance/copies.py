@@ -77,7 +77,7 @@ def fetch_backup(backup_id: str, backup_root: Path, *, now: datetime) -> Backup:
     with backup_lock(backup_root):
         directory = backup_root / backup_id
         if directory.exists():
-            raise RemoteError(f"{str(directory)!r} is there already: verify that")
+            raise RemoteError(f"{str(directory)!r} is there already: `backup_rescan` knows it")
         sweep_partials(backup_root)
         fetched = current_remote().fetch(backup_id, backup_root)
         recorded = known.manifest_sha256 if known else ""
